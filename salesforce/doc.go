@@ -1,0 +1,52 @@
+// Package salesforce logs in to a Salesforce org and reads from its REST API.
+//
+// # What it does
+//
+// Three grants get an access token: JWTBearer, ClientCredentials and Password.
+// A TokenSource keeps the token of one grant and shares it. A Client asks the
+// REST API with that token: API versions, event schemas, object descriptions,
+// the id of the org, or any path by Get.
+//
+// # What it promises
+//
+//   - One exchange serves any number of concurrent callers, and a failed one is
+//     forgotten: the next caller asks again.
+//   - A REST request whose session has ended is sent once more with a new token,
+//     and nothing else is ever sent twice. Waiting and retrying belong to the
+//     caller, who asks Retryable.
+//   - A token, password, client secret, assertion or private key never appears in
+//     an error or in the output of package fmt or encoding/json.
+//   - The access token and the login form go to the host they were meant for:
+//     a redirect to another host is an error, plain http too (except on
+//     loopback, or where AllowPlainHTTP says so).
+//   - Replies are read up to a bound (1 MiB from the token endpoint, 16 MiB
+//     unpacked from the REST API), and every request ends after a minute at most.
+//   - Bytes of a schema are those that Salesforce sent.
+//
+// # What it does not do
+//
+// It never revokes a token: Salesforce may hand the same one to several
+// programs, and revoking it would end the sessions of all. It does not write,
+// query or page; it does not log, and it keeps no state outside its values. It
+// does not renew tokens ahead of time, since Salesforce tells no expiry.
+//
+// # Concurrency
+//
+// TokenSource and Client are for any number of goroutines. The grants are plain
+// values that must not be changed after their first use. The only goroutine that
+// this package starts runs one token exchange; see TokenSource.Renew for who
+// waits for it.
+//
+// # Errors
+//
+//   - *ConfigError, *KeyError: something given to this package is wrong.
+//   - *OAuthError: the token endpoint refused; Hint says what to change.
+//   - *APIError: the REST API refused.
+//   - *ReplyError: a reply of success that cannot be used.
+//   - *NetworkError: no whole reply arrived.
+//   - *OrgChangedError: a renewed token belongs to another org.
+//
+// Retryable tells whether the same call can succeed later without anyone
+// changing anything, Unauthorized whether credentials were refused. The end of
+// the caller's context is returned as an error that wraps it.
+package salesforce
