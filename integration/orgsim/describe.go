@@ -1,0 +1,134 @@
+package orgsim
+
+import "time"
+
+// restFields is a record as REST shows it: compound fields whole and flat. The
+// caller holds o.mu.
+func (ob *object) restFields(r *record) map[string]any {
+	out := map[string]any{
+		"Id": r.id, "IsDeleted": r.deleted,
+		"SystemModstamp": time.UnixMilli(r.modstamp).UTC().Format(restTimeLayout),
+	}
+	for i, f := range ob.fields {
+		v := r.val(i)
+		out[f.Name] = f.restValue(v)
+		parts, _ := v.([]any)
+		for j, p := range f.parts {
+			var pv any
+			if j < len(parts) {
+				pv = rawPart(parts[j])
+			}
+			out[f.flat(p)] = pv
+		}
+	}
+	return out
+}
+
+func (c *restCall) summary(ob *object) map[string]any {
+	label := ob.def.Label
+	if label == "" {
+		label = ob.def.Name
+	}
+	event := ob.def.IsEvent()
+	base := c.base() + "/sobjects/" + ob.def.Name
+	return map[string]any{
+		"name": ob.def.Name, "label": label, "labelPlural": label + "s", "keyPrefix": ob.prefix,
+		"custom": len(ob.def.Name) > 3 && ob.def.Name[len(ob.def.Name)-3] == '_', "createable": true, "updateable": !event,
+		"deletable": !event, "undeletable": !event, "queryable": !event, "retrieveable": !event, "replicateable": !event,
+		"urls": map[string]string{"sobject": base, "describe": base + "/describe", "rowTemplate": base + "/{ID}", "eventSchema": base + "/eventSchema"},
+	}
+}
+
+// describe is the object's describe; the caller holds o.mu.
+func (c *restCall) describe(ob *object) map[string]any {
+	fields := []any{}
+	if !ob.def.IsEvent() {
+		fields = append(fields, describeField(&field{Field: Field{Name: "Id", Label: "Record ID", Type: "id", Length: 18}, system: true}, "id", ob.def.Name, ""))
+	}
+	for _, f := range ob.fields {
+		fields = append(fields, describeField(f, describeType(f.Type), ob.def.Name, ""))
+		for _, p := range f.parts {
+			kind := "string"
+			if p.number {
+				kind = "double"
+			}
+			flat := &field{Field: Field{Name: f.flat(p), Label: f.Label + " " + p.name, Length: f.Length}}
+			fields = append(fields, describeField(flat, kind, ob.def.Name, f.Name))
+		}
+	}
+	out := c.summary(ob)
+	out["fields"] = fields
+	out["childRelationships"], out["recordTypeInfos"] = []any{}, []any{}
+	return out
+}
+
+func describeType(k Kind) string {
+	switch k {
+	case PersonName, AccountName, AutoNumber:
+		return "string"
+	default:
+		return string(k)
+	}
+}
+
+func soapType(kind string) string {
+	soap := map[string]string{
+		"id": "tns:ID", "reference": "tns:ID", "boolean": "xsd:boolean", "int": "xsd:int", "double": "xsd:double", "currency": "xsd:double",
+		"percent": "xsd:double", "date": "xsd:date", "datetime": "xsd:dateTime", "time": "xsd:time", "address": "urn:address", "location": "urn:location",
+	}
+	if s, ok := soap[kind]; ok {
+		return s
+	}
+	return "xsd:string"
+}
+
+func describeField(f *field, kind, object, compound string) map[string]any {
+	picks := []any{}
+	for _, v := range f.Values {
+		picks = append(picks, map[string]any{"active": true, "defaultValue": false, "label": v, "validFor": nil, "value": v})
+	}
+	refs := []string{}
+	if f.ReferenceTo != "" {
+		refs = append(refs, f.ReferenceTo)
+	}
+	length := f.Length
+	if soapType(kind) != "xsd:string" && kind != "id" {
+		length = 0
+	}
+	var parent any
+	if compound != "" {
+		parent = compound
+	}
+	precision := 0
+	if soapType(kind) == "xsd:double" {
+		precision = 18
+	}
+	return map[string]any{
+		"name": f.Name, "label": f.Label, "type": kind, "soapType": soapType(kind), "length": length, "byteLength": 3 * length,
+		"precision": precision, "scale": f.Scale, "digits": 0, "custom": f.custom(), "nillable": !f.Required && !f.system && f.Type != Checkbox,
+		"createable": !f.system && f.parts == nil, "updateable": !f.system && f.parts == nil, "autoNumber": f.Type == AutoNumber,
+		"calculated": false, "compoundFieldName": parent, "defaultedOnCreate": f.system || f.Type == Checkbox, "externalId": false,
+		"filterable": f.Type != LongText, "sortable": f.Type != LongText, "groupable": false, "idLookup": f.Name == "Id", "unique": false,
+		"nameField": f.Name == "Name" && object != "", "picklistValues": picks, "restrictedPicklist": f.Restricted,
+		"referenceTo": refs, "relationshipName": nil, "inlineHelpText": nil, "defaultValue": nil, "encrypted": false,
+	}
+}
+
+// limits is the limits resource.
+func (o *Org) limits() map[string]any {
+	entry := func(limit, used int64) map[string]int64 {
+		return map[string]int64{"Max": limit, "Remaining": max(0, limit-used)}
+	}
+	s := o.Stats()
+	clients := int64(o.cfg.MaxClients)
+	return map[string]any{
+		"DailyApiRequests":                      entry(dailyRequests, s.RestRequests),
+		"DailyDeliveredPlatformEvents":          entry(50_000_000, s.EventsDelivered),
+		"HourlyPublishedPlatformEvents":         entry(250_000, 0),
+		"StreamingApiConcurrentClients":         entry(clients, int64(s.SessionsOpen)),
+		"DurableStreamingApiConcurrentClients":  entry(clients, int64(s.SessionsOpen)),
+		"DailyStreamingApiEvents":               entry(1_000_000, 0),
+		"DailyDurableStreamingApiEvents":        entry(1_000_000, 0),
+		"MonthlyPlatformEventsUsageEntitlement": map[string]int64{"Max": 0, "Remaining": 0},
+	}
+}
