@@ -1,0 +1,323 @@
+package transform
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sfbridge/bridge/schemas"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// keptBuffer is how large a working buffer may stay between events. One event
+// has at most 1 MB at Salesforce; a rare giant should not be paid for ever.
+const keptBuffer = 2 << 20
+
+// wirePrefix is the length of Confluent's magic byte and schema id.
+const wirePrefix = 5
+
+// Encoder turns events into records. It is for one goroutine at a time.
+type Encoder struct {
+	cfg      Config
+	template *topicTemplate
+	org      []byte
+
+	channels map[string]*channel
+	codecs   map[string]*codec
+	routes   map[routeKey]*route
+	names    map[string]string // interned objects and change types
+	decimals [][]byte          // of record indexes and counts
+
+	scan scan
+	buf  []byte // value, keys and header texts of the event in hand
+	keys []span // in buf
+}
+
+// channel is what is known of a channel before any event.
+type channel struct {
+	name     string
+	text     []byte // name, for the header
+	short    string // for topics
+	change   bool   // change data capture
+	template *topicTemplate
+	keyField string
+}
+
+type routeKey struct {
+	channel *channel
+	codec   *codec
+	object  string
+	change  string
+}
+
+// route is what all events of one channel, schema, object and change type have
+// in common.
+type route struct {
+	topic     string
+	object    []byte
+	change    []byte
+	tombstone bool
+	id        int // in the registry, 0 until it is known
+	keyField  int // field of the root, -1 for none
+}
+
+// NewEncoder checks the configuration and returns an encoder. Errors are
+// [*ConfigError], and [*UnsupportedChannelError] for a stream that cannot be
+// encoded.
+func NewEncoder(cfg Config) (*Encoder, error) {
+	switch {
+	case cfg.OrgID == "":
+		return nil, &ConfigError{Setting: "org id", Reason: "is missing"}
+	case cfg.Schemas == nil:
+		return nil, &ConfigError{Setting: "schemas", Reason: "no catalog given"}
+	case cfg.Format > JSON:
+		return nil, &ConfigError{Setting: "format", Reason: "unknown " + cfg.Format.String()}
+	case cfg.Subject > schemas.TopicRecordSubject:
+		return nil, &ConfigError{Setting: "subject strategy", Reason: "unknown " + cfg.Subject.String()}
+	}
+	if cfg.TopicTemplate == "" {
+		cfg.TopicTemplate = DefaultTopicTemplate
+	}
+	template, err := compileTopic("topic template", cfg.TopicTemplate)
+	if err != nil {
+		return nil, err
+	}
+	e := &Encoder{
+		cfg:      cfg,
+		template: template,
+		org:      []byte(cfg.OrgID),
+		channels: make(map[string]*channel),
+		codecs:   make(map[string]*codec),
+		routes:   make(map[routeKey]*route),
+		names:    make(map[string]string),
+	}
+	e.scan.json = cfg.Format == JSON
+	for name := range cfg.Streams {
+		if _, err := e.channel(name); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+// Encode appends the records of ev to dst, in the order in which they must be
+// produced. On error dst comes back as it was.
+func (e *Encoder) Encode(ctx context.Context, dst []*kgo.Record, ev *Event) ([]*kgo.Record, Meta, error) {
+	ch, err := e.channel(ev.Channel)
+	if err != nil {
+		return dst, Meta{}, err
+	}
+	cd, err := e.codec(ctx, ev.SchemaID)
+	if err != nil {
+		return dst, Meta{}, err
+	}
+	if ch.change && !cd.schema.ChangeEvent {
+		return dst, Meta{}, &EventError{Offset: -1, Reason: "the schema " + cd.schema.FullName +
+			" has no " + schemas.HeaderField + ", but the channel " + ch.name + " carries change events"}
+	}
+	if len(ev.Payload) > 1<<30 {
+		return dst, Meta{}, &EventError{Offset: -1, Reason: "the payload is longer than 1 GiB"}
+	}
+	defer e.shrink()
+	if err := e.value(ev, ch, cd); err != nil {
+		return dst, Meta{}, err
+	}
+	if ch.change {
+		return e.changeEvent(ctx, dst, ev, ch, cd)
+	}
+	return e.platformEvent(ctx, dst, ev, ch, cd)
+}
+
+// value scans the payload and writes the value into buf, behind the room for
+// the wire prefix.
+func (e *Encoder) value(ev *Event, ch *channel, cd *codec) error {
+	s := &e.scan
+	s.reset(ev.Payload, cd)
+	if !ch.change {
+		s.header = nil
+	}
+	err := s.payload()
+	if err != nil {
+		return err
+	}
+	if s.header != nil && !s.header.nulls && s.isUpdate() && s.countListed(listNulled) > 0 {
+		return &FieldError{
+			Path: schemas.HeaderField + ".nulledFields", Field: "nulledFields",
+			Found: "cleared fields", Expected: "a schema with a place to list them",
+		}
+	}
+	if s.json {
+		e.buf, err = s.appendRecordJSON(e.buf[:0], cd.root, 0)
+		return err
+	}
+	e.buf = append(e.buf[:0], 0, 0, 0, 0, 0)
+	if e.cfg.Registry == nil {
+		e.buf = e.buf[:0]
+	}
+	e.buf, err = s.appendRecord(e.buf, cd.root, 0)
+	return err
+}
+
+// shrink lets go of buffers that one giant event has left.
+func (e *Encoder) shrink() {
+	e.scan.p = nil
+	if cap(e.buf) > keptBuffer {
+		e.buf = nil
+	}
+	if cap(e.scan.aux) > keptBuffer {
+		e.scan.aux = nil
+	}
+	if cap(e.scan.scratch) > keptBuffer {
+		e.scan.scratch = nil
+	}
+}
+
+// channel returns what is known of a channel by its name.
+func (e *Encoder) channel(name string) (*channel, error) {
+	if ch, ok := e.channels[name]; ok {
+		return ch, nil
+	}
+	ch := &channel{name: name, text: []byte(name), template: e.template}
+	short, ok := strings.CutPrefix(name, "/data/")
+	ch.change = ok
+	if !ok {
+		short, ok = strings.CutPrefix(name, "/event/")
+	}
+	if !ok || short == "" {
+		return nil, &UnsupportedChannelError{Channel: name}
+	}
+	ch.short = strings.ReplaceAll(short, "/", ".")
+	opts := e.cfg.Streams[name]
+	if opts.Topic != "" {
+		var err error
+		if ch.template, err = compileTopic("topic of "+name, opts.Topic); err != nil {
+			return nil, err
+		}
+	}
+	if ch.keyField = opts.KeyField; ch.keyField != "" && ch.change {
+		return nil, &ConfigError{Setting: "key of " + name, Reason: "change events are keyed by record id; leave the key out"}
+	}
+	e.channels[name] = ch
+	return ch, nil
+}
+
+func (e *Encoder) codec(ctx context.Context, id string) (*codec, error) {
+	if cd, ok := e.codecs[id]; ok {
+		return cd, nil
+	}
+	s, err := e.cfg.Schemas.Schema(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	cd, err := compile(s)
+	if err != nil {
+		return nil, err
+	}
+	e.codecs[id] = cd
+	return cd, nil
+}
+
+// intern returns b as a string without allocating one that was seen before.
+func (e *Encoder) intern(b []byte) string {
+	if s, ok := e.names[string(b)]; ok {
+		return s
+	}
+	s := string(b)
+	e.names[s] = s
+	return s
+}
+
+// route returns where events of one kind go. The schema is registered when the
+// first of them comes.
+func (e *Encoder) route(ctx context.Context, ch *channel, cd *codec, object, change string) (*route, error) {
+	key := routeKey{ch, cd, object, change}
+	r, ok := e.routes[key]
+	if !ok {
+		topic, err := ch.template.topic(e.cfg.Prefix, object, ch.short, change)
+		if err != nil {
+			return nil, err
+		}
+		r = &route{topic: topic, object: []byte(object), change: []byte(change), keyField: -1}
+		if change == "DELETE" && e.cfg.Tombstone != nil {
+			r.tombstone = e.cfg.Tombstone(topic)
+		}
+		if ch.keyField != "" {
+			if r.keyField, err = cd.keyField(ch); err != nil {
+				return nil, err
+			}
+		}
+		e.routes[key] = r
+	}
+	if r.id == 0 && e.cfg.Registry != nil && e.cfg.Format == Avro {
+		id, err := e.cfg.Registry.Register(ctx, e.cfg.Subject.Subject(r.topic, cd.schema), cd.schema)
+		if err != nil {
+			return nil, err
+		}
+		r.id = id
+	}
+	return r, nil
+}
+
+// keyField finds the field that a stream's records are keyed by.
+func (cd *codec) keyField(ch *channel) (int, error) {
+	i := cd.root.find([]byte(ch.keyField))
+	reason := ""
+	if i < 0 {
+		reason = "the schema " + cd.schema.FullName + " has no field " + strconv.Quote(ch.keyField)
+	} else if t := cd.root.fields[i].typ; t.text.op == opNone && t.number.op == opNone && t.boolean.op == opNone {
+		reason = "the field " + ch.keyField + " of " + cd.schema.FullName + " is " + t.expected + ", which is no key"
+	}
+	if reason != "" {
+		return 0, &ConfigError{Setting: "key of " + ch.name, Reason: reason}
+	}
+	return i, nil
+}
+
+// decimal returns the text of a small number.
+func (e *Encoder) decimal(n int) []byte {
+	for len(e.decimals) <= n {
+		e.decimals = append(e.decimals, strconv.AppendInt(nil, int64(len(e.decimals)), 10))
+	}
+	return e.decimals[n]
+}
+
+// put appends a text to buf and returns its place there.
+func (e *Encoder) put(text []byte) span {
+	start := len(e.buf)
+	e.buf = append(e.buf, text...)
+	return span{start: int32(start), end: int32(len(e.buf))}
+}
+
+func (e *Encoder) putString(text string) span {
+	start := len(e.buf)
+	e.buf = append(e.buf, text...)
+	return span{start: int32(start), end: int32(len(e.buf))}
+}
+
+// putID writes the registry's id into the wire prefix.
+func (e *Encoder) putID(r *route) {
+	if e.cfg.Registry != nil && e.cfg.Format == Avro {
+		binary.BigEndian.PutUint32(e.buf[1:wirePrefix], uint32(r.id))
+	}
+}
+
+var errNoTime = errors.New("no time")
+
+// millis reads a slot that counts milliseconds since 1970.
+func (s *scan) millis(at int) (time.Time, error) {
+	sl := &s.slots[at]
+	switch sl.kind {
+	case kindText:
+		if v, ok := epochMillis(s.bytes(sl)); ok {
+			return time.UnixMilli(v), nil
+		}
+	case kindNumber:
+		if v, why := wholeNumber(s.p[sl.start:sl.end]); why == "" {
+			return time.UnixMilli(v), nil
+		}
+	}
+	return time.Time{}, errNoTime
+}

@@ -1,0 +1,116 @@
+package transform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sfbridge/bridge/schemas"
+)
+
+// FieldError says that one value of an event does not fit its schema.
+type FieldError struct {
+	// Path of the field from the payload, such as BillingAddress.City or
+	// ChangeEventHeader.recordIds[0].
+	Path string
+	// Field is the last name of Path.
+	Field string
+	// Found describes the value. The text of string fields is not shown.
+	Found string
+	// Expected describes what the schema asks for.
+	Expected string
+}
+
+func (e *FieldError) Error() string {
+	return fmt.Sprintf("field %s: found %s, expected %s", e.Path, e.Found, e.Expected)
+}
+
+// UnknownFieldError says that an event has a field that its schema lacks. The
+// field would be lost if the event were encoded.
+type UnknownFieldError struct {
+	Path   string // of the field
+	Schema string // full name of the record that lacks it
+}
+
+func (e *UnknownFieldError) Error() string {
+	return fmt.Sprintf("field %s is not in the schema %s that the event names", e.Path, e.Schema)
+}
+
+// EventError says that an event is malformed as a whole.
+type EventError struct {
+	Reason string
+	// Offset into the payload in bytes, -1 if the trouble has no place there.
+	Offset int
+}
+
+func (e *EventError) Error() string {
+	if e.Offset < 0 {
+		return "event: " + e.Reason
+	}
+	return fmt.Sprintf("event payload at byte %d: %s", e.Offset, e.Reason)
+}
+
+// UnsupportedChannelError says that no encoding is defined for a channel.
+type UnsupportedChannelError struct{ Channel string }
+
+func (e *UnsupportedChannelError) Error() string {
+	return fmt.Sprintf("channel %q: only /data/ (change data capture) and /event/ (platform events) can be encoded", e.Channel)
+}
+
+// ConfigError says that the configuration does not fit, either in itself or for
+// an event that came.
+type ConfigError struct {
+	Setting string // such as "topic template", "key of /event/Order__e"
+	Reason  string
+}
+
+func (e *ConfigError) Error() string { return e.Setting + ": " + e.Reason }
+
+// BadEvent reports whether the event itself is at fault, so that setting it
+// aside is right. It is false where any other event would fail as well: an
+// unreachable endpoint, a refusing registry, a wrong configuration, an ended
+// context. An event whose schema is unusable counts as bad.
+func BadEvent(err error) bool {
+	var (
+		field   *FieldError
+		unknown *UnknownFieldError
+		event   *EventError
+		channel *UnsupportedChannelError
+		schema  *schemas.SchemaError
+	)
+	return errors.As(err, &field) || errors.As(err, &unknown) || errors.As(err, &event) ||
+		errors.As(err, &channel) || errors.As(err, &schema)
+}
+
+// Retryable reports whether encoding the same event may succeed later without
+// anybody changing anything: the schema endpoint or the registry was in
+// trouble, or the context ended.
+func Retryable(err error) bool {
+	return schemas.Retryable(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// within prefixes the path of a field error with the name of what contains it.
+func within(name string, err error) error {
+	var (
+		field   *FieldError
+		unknown *UnknownFieldError
+	)
+	switch {
+	case errors.As(err, &field):
+		field.Path = join(name, field.Path)
+		if field.Field == "" {
+			field.Field = name
+		}
+	case errors.As(err, &unknown):
+		unknown.Path = join(name, unknown.Path)
+	}
+	return err
+}
+
+func join(name, rest string) string {
+	if rest == "" || strings.HasPrefix(rest, "[") {
+		return name + rest
+	}
+	return name + "." + rest
+}

@@ -1,0 +1,238 @@
+package transform_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sfbridge/bridge/schemas"
+	"github.com/sfbridge/bridge/transform"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden records")
+
+// goldenEvent is testdata/<case>/event.json: an event and the settings that it
+// is encoded with.
+type goldenEvent struct {
+	Channel  string          `json:"channel"`
+	Position string          `json:"position"`
+	Schema   string          `json:"schema"`
+	UUID     string          `json:"uuid"`
+	APIName  string          `json:"apiName"`
+	Payload  json.RawMessage `json:"payload"`
+
+	Topic     string `json:"topic"` // template
+	Prefix    string `json:"prefix"`
+	Key       string `json:"key"`
+	Format    string `json:"format"`
+	Registry  string `json:"registry"`
+	Tombstone bool   `json:"tombstone"`
+}
+
+// goldenResult is testdata/<case>/record.json.
+type goldenResult struct {
+	Error    string         `json:"error,omitempty"`
+	BadEvent *bool          `json:"badEvent,omitempty"`
+	Gap      string         `json:"gap,omitempty"`
+	Records  []goldenRecord `json:"records,omitempty"`
+}
+
+type goldenRecord struct {
+	Topic     string            `json:"topic"`
+	Key       string            `json:"key"`
+	Timestamp string            `json:"timestamp"`
+	Headers   map[string]string `json:"headers"`
+	Value     any               `json:"value"` // decoded
+	Binary    string            `json:"binary,omitempty"`
+}
+
+// TestGolden encodes each case and compares the outcome with what is on file.
+// What is on file was read back by an independent Avro implementation; run with
+// -update to write it anew, and read the difference.
+func TestGolden(t *testing.T) {
+	cases, err := filepath.Glob("testdata/*/event.json")
+	if err != nil || len(cases) < 20 {
+		t.Fatalf("found %d cases (%v)", len(cases), err)
+	}
+	for _, file := range cases {
+		dir := filepath.Dir(file)
+		t.Run(filepath.Base(dir), func(t *testing.T) { golden(t, dir) })
+	}
+}
+
+func golden(t *testing.T, dir string) {
+	ev, text := readCase(t, dir)
+	result := goldenResult{}
+	schema, err := schemas.Parse(ev.Schema, []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, meta, err := encodeCase(t, ev, text, ev.Format)
+	if err != nil {
+		bad := transform.BadEvent(err)
+		result.Error, result.BadEvent = err.Error(), &bad
+	} else {
+		compareFormats(t, ev, text, schema, records)
+	}
+	if meta.Gap != nil {
+		result.Gap = fmt.Sprintf("%s of %s %v", meta.Gap.Reason, meta.Gap.Entity, meta.Gap.RecordIDs)
+	}
+	for _, r := range records {
+		g := goldenRecord{Topic: r.Topic, Key: string(r.Key), Timestamp: r.Timestamp.UTC().Format(time.RFC3339Nano), Headers: map[string]string{}}
+		for _, h := range r.Headers {
+			if _, twice := g.Headers[h.Key]; twice {
+				t.Errorf("the header %s comes twice", h.Key)
+			}
+			g.Headers[h.Key] = string(h.Value)
+		}
+		if r.Value != nil {
+			g.Value = decodeRecord(t, ev, schema, r)
+			if ev.Format != "json" {
+				g.Binary = base64.StdEncoding.EncodeToString(r.Value)
+			}
+		}
+		result.Records = append(result.Records, g)
+	}
+	compareGolden(t, filepath.Join(dir, "record.json"), result)
+}
+
+func readCase(tb testing.TB, dir string) (*goldenEvent, string) {
+	tb.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "event.json"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var ev goldenEvent
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&ev); err != nil {
+		tb.Fatal(err)
+	}
+	schema, err := os.ReadFile(filepath.Join(dir, "schema.avsc"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &ev, string(schema)
+}
+
+func encodeCase(tb testing.TB, ev *goldenEvent, schema, format string) ([]*kgo.Record, transform.Meta, error) {
+	tb.Helper()
+	cfg := transform.Config{
+		OrgID: testOrg, Schemas: catalogOf(map[string]string{ev.Schema: schema}),
+		Registry: &registrar{}, Prefix: ev.Prefix, TopicTemplate: ev.Topic,
+		Tombstone: func(string) bool { return ev.Tombstone },
+	}
+	if ev.Registry == "none" {
+		cfg.Registry = nil
+	}
+	if format == "json" {
+		cfg.Format = transform.JSON
+	}
+	if ev.Key != "" {
+		cfg.Streams = map[string]transform.StreamOptions{ev.Channel: {KeyField: ev.Key}}
+	}
+	e, err := transform.NewEncoder(cfg)
+	if err != nil {
+		return nil, transform.Meta{}, err
+	}
+	return e.Encode(context.Background(), nil, &transform.Event{
+		Channel: ev.Channel, Position: ev.Position, SchemaID: ev.Schema, UUID: ev.UUID, APIName: ev.APIName,
+		Payload: ev.Payload, ReceivedAt: time.UnixMilli(1772700000000),
+	})
+}
+
+// decodeRecord takes a value apart as a reader would.
+func decodeRecord(t *testing.T, ev *goldenEvent, schema *schemas.Schema, r *kgo.Record) map[string]any {
+	t.Helper()
+	var (
+		m   map[string]any
+		err error
+	)
+	switch value := r.Value; {
+	case ev.Format == "json":
+		m, err = decodeJSON(value)
+	case ev.Registry == "none":
+		m, err = decodeAvro(string(schema.JSON), value)
+	default:
+		if id := binary.BigEndian.Uint32(value[1:5]); value[0] != 0 || id != 1001 {
+			t.Errorf("the value starts with % x", value[:5])
+		}
+		m, err = decodeAvro(string(schema.JSON), value[5:])
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// compareFormats checks that both formats say the same.
+func compareFormats(t *testing.T, ev *goldenEvent, text string, schema *schemas.Schema, records []*kgo.Record) {
+	t.Helper()
+	other := "json"
+	if ev.Format == "json" {
+		other = "avro"
+	}
+	records2, _, err := encodeCase(t, ev, text, other)
+	if err != nil {
+		t.Fatalf("format %s: %v", other, err)
+	}
+	flipped := *ev
+	flipped.Format = other
+	a, j := decodeRecord(t, ev, schema, records[0]), decodeRecord(t, &flipped, schema, records2[0])
+	if other == "avro" {
+		a, j = j, a
+	}
+	if err := sameRecord("value", a, j); err != nil {
+		t.Error(err)
+	}
+}
+
+func compareGolden(t *testing.T, file string, result goldenResult) {
+	t.Helper()
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(result); err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); got != string(want) {
+		t.Errorf("differs from %s:\n%s", file, diff(string(want), got))
+	}
+}
+
+// diff lists the lines that only one of two texts has.
+func diff(want, got string) string {
+	in := func(text, line string) bool { return strings.Contains("\n"+text, "\n"+line+"\n") }
+	var b strings.Builder
+	for line := range strings.Lines(want) {
+		if line = strings.TrimSuffix(line, "\n"); !in(got, line) {
+			fmt.Fprintf(&b, "- %s\n", line)
+		}
+	}
+	for line := range strings.Lines(got) {
+		if line = strings.TrimSuffix(line, "\n"); !in(want, line) {
+			fmt.Fprintf(&b, "+ %s\n", line)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,152 @@
+package transform
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sfbridge/bridge/schemas"
+)
+
+// Event is one event as a channel delivers it.
+type Event struct {
+	// Channel as subscribed, such as /data/AccountChangeEvent.
+	Channel string
+	// Position of the event in its stream: an opaque text.
+	Position string
+	// SchemaID is data.schema: which schema the payload follows.
+	SchemaID string
+	// UUID is data.event.EventUuid, empty if the event has none.
+	UUID string
+	// APIName is data.event.EventApiName, empty if the event has none.
+	APIName string
+	// Payload is data.payload, a JSON object. It is not modified, and records
+	// do not refer to it.
+	Payload []byte
+	// ReceivedAt is the timestamp of records of an event without a time of its
+	// own.
+	ReceivedAt time.Time
+}
+
+// Format is how values are written.
+type Format uint8
+
+const (
+	// Avro is Avro binary by the event's schema.
+	Avro Format = iota
+	// JSON is the same logical record as JSON, without a registry.
+	JSON
+)
+
+// String returns the format's name in configurations.
+func (f Format) String() string {
+	switch f {
+	case Avro:
+		return "avro"
+	case JSON:
+		return "json"
+	}
+	return fmt.Sprintf("Format(%d)", uint8(f))
+}
+
+// Registrar gives a schema its id in the schema registry.
+type Registrar interface {
+	Register(ctx context.Context, subject string, s *schemas.Schema) (int, error)
+}
+
+var _ Registrar = (*schemas.Registry)(nil)
+
+// DefaultTopicTemplate is the topic of events without another.
+const DefaultTopicTemplate = "salesforce.{{.Object}}"
+
+// Config says how events become records.
+type Config struct {
+	// OrgID is the org's 18-character id, for the header sf-org.
+	OrgID string
+	// Schemas hands out the events' schemas.
+	Schemas *schemas.Catalog
+	// Registry of the schemas; nil for none. It must not be a nil pointer in a
+	// non-nil interface. Unused by format JSON.
+	Registry Registrar
+	// Format of the values.
+	Format Format
+	// TopicTemplate of the topics, default [DefaultTopicTemplate]: a text with
+	// any of {{.Prefix}}, {{.Object}} (entity name of a change event, API name
+	// of a platform event), {{.Channel}} (without /data/ or /event/) and
+	// {{.ChangeType}} (empty for platform events).
+	TopicTemplate string
+	// Prefix is what {{.Prefix}} stands for.
+	Prefix string
+	// Streams has what differs for single channels, by channel.
+	Streams map[string]StreamOptions
+	// Tombstone says for a topic whether a DELETE is followed by a tombstone;
+	// nil for never. It is asked once for each topic, so it may be slow.
+	Tombstone func(topic string) bool
+	// Subject strategy of the schemas in the registry.
+	Subject schemas.SubjectStrategy
+}
+
+// StreamOptions are the settings of one channel.
+type StreamOptions struct {
+	// Topic template in place of [Config.TopicTemplate]; empty for that.
+	Topic string
+	// KeyField is the top-level field whose value is the record key; empty for
+	// the EventUuid. For platform events only: the records of a change event
+	// are keyed by record id. An event without a value in the field is keyed
+	// as if none were configured; one whose schema lacks it is a [*ConfigError].
+	KeyField string
+}
+
+// Meta is what the caller may want to know of an event beside its records.
+type Meta struct {
+	// Object is the entity name or the platform event's API name.
+	Object string
+	// ChangeType such as UPDATE; empty for a platform event.
+	ChangeType string
+	// Time is when the event happened: commitTimestamp or CreatedDate.
+	Time time.Time
+	// Records and Tombstones count what was appended; tombstones are not
+	// counted as records.
+	Records, Tombstones int
+	// Gap is set if the event says that something happened that it does not
+	// carry.
+	Gap *Gap
+}
+
+// GapReason says what an event leaves open.
+type GapReason uint8
+
+const (
+	// GapEvent: the records named changed, their fields are unknown (GAP_*).
+	GapEvent GapReason = iota + 1
+	// GapWildcard: all records of a key prefix changed (ids such as "001*").
+	GapWildcard
+	// GapOverflow: an unknown number of the entity's records changed
+	// (GAP_OVERFLOW, or the dummy id 000000000000000AAA).
+	GapOverflow
+)
+
+// String returns the reason's name.
+func (r GapReason) String() string {
+	switch r {
+	case GapEvent:
+		return "gap_event"
+	case GapWildcard:
+		return "wildcard"
+	case GapOverflow:
+		return "overflow"
+	}
+	return fmt.Sprintf("GapReason(%d)", uint8(r))
+}
+
+// Gap describes what an event leaves open (Change Data Capture guide, "Gap
+// Events", "Overflow Events", "Wildcard Record IDs").
+type Gap struct {
+	Reason     GapReason
+	Entity     string
+	ChangeType string
+	// RecordIDs as the event carries them.
+	RecordIDs []string
+	// Time of the commit.
+	Time time.Time
+}
