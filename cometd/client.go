@@ -1,0 +1,305 @@
+package cometd
+
+import (
+	"context"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Client is one subscriber. See the package comment for what it promises.
+type Client struct {
+	config    Config
+	transport http.RoundTripper
+	own       *http.Transport // the client's own transport, to be closed with it
+
+	state     state
+	creds     Credentials
+	endpoint  *url.URL
+	jar       *cookiejar.Jar // of the present session: cookies belong to it
+	lastID    uint64         // of the messages sent
+	exchange  *exchange      // the one request that is outstanding, or whose reply is being read
+	decoder   decoder
+	inbox     inbox
+	positions map[string]*position // by replay key
+	left      map[string]bool      // replay keys that were unsubscribed
+	due       map[string]time.Time // when a refused channel is tried again
+	notBefore time.Time            // no request earlier than this
+	reports   []error              // errors that Next has not returned yet
+	since     time.Time
+	lastReply time.Time
+	closed    bool
+
+	mu     sync.Mutex // guards status, which other goroutines may ask for
+	status Status
+}
+
+// position is where a subscription resumes.
+type position struct {
+	channel string // as given to Subscribe
+	from    From
+	after   int64 // replay id of the last event that Next has returned
+	moved   bool  // whether there was one
+}
+
+// replay is the value for the replay extension. A subscription that is made
+// again goes on behind the last event taken: with its first start it would
+// bring everything since then once more, or skip what came meanwhile.
+func (p *position) replay() int64 {
+	if p.moved {
+		return p.after
+	}
+	return p.from.Replay()
+}
+
+// New makes a client. It sends nothing before Next is called.
+func New(config Config) (*Client, error) {
+	if err := config.setDefaults(); err != nil {
+		return nil, err
+	}
+	c := &Client{
+		config:    config,
+		transport: config.Transport,
+		state:     newState(),
+		decoder: decoder{
+			chunkSize:  config.ReadBufferBytes,
+			maxMessage: config.MaxMessageBytes,
+			names:      interner{},
+		},
+		positions: map[string]*position{},
+		left:      map[string]bool{},
+		due:       map[string]time.Time{},
+	}
+	if c.transport == nil {
+		c.own = newTransport()
+		c.transport = c.own
+	}
+	return c, nil
+}
+
+// Subscribe asks for a channel. The wish is sent before the next connect, so by
+// a later call of Next, and again in every new session. A channel that was
+// refused may be asked for again, with another start.
+func (c *Client) Subscribe(channel string, from From) error {
+	if c.closed {
+		return ErrClosed
+	}
+	if err := checkChannel(channel); err != nil {
+		return err
+	}
+	if !from.valid {
+		return &ChannelError{Channel: channel, Problem: "needs a start: Latest, Earliest, or After a replay id that is not negative"}
+	}
+	if n := c.subscribeSize(channel); n > c.config.MaxRequestBytes {
+		return &ChannelError{Channel: channel, Problem: "makes a request of " + strconv.Itoa(n) + " bytes, more than MaxRequestBytes"}
+	}
+	key := replayKey(channel)
+	if p := c.positions[key]; p != nil {
+		return &ChannelError{Channel: channel, Problem: "is subscribed already, as " + p.channel}
+	}
+	c.positions[key] = &position{channel: channel, from: from}
+	delete(c.left, key)
+	c.do(subscribe{channel})
+	return nil
+}
+
+// subscribeSize is an upper bound of the size of a request for one channel.
+func (c *Client) subscribeSize(channel string) int {
+	const id, clientID, replay = 20, 128, 20
+	return len(appendSubscribe(nil, "", "", channel, 0)) + id + clientID + replay + len("[]")
+}
+
+// Unsubscribe gives a channel up. Events of it that are still on their way are
+// dropped. It is no error if the channel is not subscribed.
+func (c *Client) Unsubscribe(channel string) error {
+	if c.closed {
+		return ErrClosed
+	}
+	key := replayKey(channel)
+	if p := c.positions[key]; p == nil || p.channel != channel {
+		return nil
+	}
+	delete(c.positions, key)
+	delete(c.due, channel)
+	c.left[key] = true
+	c.inbox.drop(key)
+	c.do(unsubscribe{channel})
+	return nil
+}
+
+// Next returns the events that arrive next, at least one, in the order in which
+// they arrived. It blocks until there are some, sends whatever the protocol
+// wants meanwhile, and returns an error for each attempt that failed. After an
+// error it may be called again: the pause that the failure asks for is taken at
+// the start of that call. See Retryable.
+//
+// When ctx ends while a request is outstanding, its reply is lost and with it
+// the session; the next call begins a new one behind the last event returned.
+// So ctx should end when the work does, and not after some time of silence.
+func (c *Client) Next(ctx context.Context) ([]Event, error) {
+	for {
+		switch {
+		case c.closed:
+			return nil, ErrClosed
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case len(c.reports) > 0:
+			err := c.reports[0]
+			c.reports = c.reports[1:]
+			return nil, err
+		case c.exchange == nil:
+			if err := c.advance(ctx); err != nil {
+				return nil, err
+			}
+		default:
+			if events := c.receive(ctx); len(events) > 0 {
+				c.taken(events)
+				return events, nil
+			}
+		}
+	}
+}
+
+// taken moves the positions: what was returned is not asked for again.
+func (c *Client) taken(events []Event) {
+	var p *position
+	name := ""
+	for i := range events {
+		e := &events[i]
+		if e.Subscription != name || p == nil {
+			name = e.Subscription
+			p = c.positions[replayKey(name)]
+		}
+		if p != nil && e.HasReplayID {
+			p.after, p.moved = e.ReplayID, true
+		}
+	}
+}
+
+// Close ends the session at the server, within ctx, so that it does not count
+// against the org's limit of clients, and gives up whatever was being received.
+// The client is closed even if the server does not answer; then there is an
+// error. Further calls do nothing.
+func (c *Client) Close(ctx context.Context) error {
+	if c.closed {
+		return nil
+	}
+	c.closed = true
+	if c.exchange != nil {
+		c.finish(aborted, ErrClosed)
+	}
+	c.reports = nil
+	if r, ok := c.do(closing{}).(request); ok {
+		c.send(ctx, r)
+		for c.exchange != nil {
+			c.receive(ctx) // events are of no use any more
+		}
+	}
+	if c.own != nil {
+		c.own.CloseIdleConnections()
+	}
+	if len(c.reports) > 0 {
+		return c.reports[0]
+	}
+	return ctx.Err()
+}
+
+// do feeds the machine and carries out what needs no waiting. What needs it, an
+// authorize or a request, is returned.
+func (c *Client) do(in input) (next action) {
+	var acts []action
+	c.state, acts = step(c.state, in)
+	now := time.Now()
+	var wait time.Duration
+	for _, a := range acts {
+		switch a := a.(type) {
+		case authorize, request:
+			next = a
+		case pause:
+			wait = c.config.wait(a.delay)
+			c.notBefore = now.Add(wait)
+		case retry:
+			c.due[a.channel] = now.Add(c.config.wait(a.delay))
+		case report:
+			c.reports = append(c.reports, a.err)
+		case opened:
+			c.since = now
+			if f := c.config.Trace.Handshake; f != nil {
+				f()
+			}
+		case ended:
+			if f := c.config.Trace.Reconnect; f != nil && !c.closed {
+				f(a.reason, wait)
+			}
+		case accepted:
+			if f := c.config.Trace.Subscribed; f != nil {
+				f(a.channel)
+			}
+		case refused:
+			delete(c.positions, replayKey(a.channel))
+		}
+	}
+	c.publish()
+	return next
+}
+
+// advance takes the pause that is due and sends the next request.
+func (c *Client) advance(ctx context.Context) error {
+	if len(c.state.subs) > 0 { // without any there is nothing to wait for
+		if err := sleepUntil(ctx, c.notBefore); err != nil {
+			return err
+		}
+	}
+	now := time.Now()
+	for channel, at := range c.due {
+		if !now.Before(at) {
+			delete(c.due, channel)
+			c.do(due{channel})
+		}
+	}
+	switch a := c.do(proceed{}).(type) {
+	case authorize:
+		return c.authorize(ctx, a.rejected)
+	case request:
+		c.send(ctx, a)
+	}
+	return nil
+}
+
+func (c *Client) authorize(ctx context.Context, refused bool) error {
+	var rejected Credentials
+	if refused {
+		rejected = c.creds
+	}
+	creds, err := c.config.Authorize(ctx, rejected)
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var endpoint *url.URL
+	if err == nil {
+		endpoint, err = parseEndpoint(creds.Endpoint)
+	}
+	if err == nil {
+		c.creds, c.endpoint = creds, endpoint
+	}
+	c.do(authorized{err})
+	return nil
+}
+
+func sleepUntil(ctx context.Context, t time.Time) error {
+	d := time.Until(t)
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

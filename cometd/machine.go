@@ -1,0 +1,312 @@
+package cometd
+
+import (
+	"slices"
+	"time"
+)
+
+// This file and finish.go are the protocol's state machine: pure functions from
+// a state and an input to a state and actions. They do no I/O, know no clock and
+// draw no random numbers; what has to happen later is said as a delay.
+
+// phase is how far a session has come.
+type phase uint8
+
+const (
+	phaseDown  phase = iota // no session: the next request is a handshake
+	phaseFresh              // handshake accepted: the first connect comes next
+	phaseLive               // first connect answered: subscribe, connect, connect, …
+)
+
+// kind is the meta channel of a request.
+type kind uint8
+
+const (
+	kindHandshake kind = iota
+	kindConnect
+	kindSubscribe
+	kindUnsubscribe
+	kindDisconnect
+)
+
+func (k kind) channel() string {
+	return [...]string{metaHandshake, metaConnect, metaSubscribe, metaUnsubscribe, metaDisconnect}[k]
+}
+
+type credentialState uint8
+
+const (
+	credentialsNone    credentialState = iota
+	credentialsHeld                    // to be used as they are
+	credentialsRefused                 // the server refused those that are held
+)
+
+type subscriptionState uint8
+
+const (
+	subWanted  subscriptionState = iota // to be sent
+	subSent                             // sent, not answered yet
+	subActive                           // accepted in this session
+	subWaiting                          // refused for now: becomes wanted when due
+	subLeaving                          // an unsubscribe is to be sent
+)
+
+type subscription struct {
+	channel string
+	state   subscriptionState
+	retries int // refused for now so many times running
+}
+
+// state is all that the machine knows. It is a value: step never writes to a
+// slice that an older state holds.
+type state struct {
+	phase       phase
+	clientID    string // of the last session, empty when the server does not know it
+	credentials credentialState
+	renewed     bool // the credentials replace refused ones and have not been seen to work
+	advice      Advice
+	failures    int // attempts failed since a connect was last held and answered
+	limits      int // the same, for limits
+	idle        int // connects running that were answered at once with nothing
+	batch       int // subscriptions to send in one request
+	subs        []subscription
+}
+
+// maxBatch is how many subscriptions go in one request while the server takes
+// it: Salesforce allows several, and bounds the request's size.
+const maxBatch = 10
+
+func newState() state { return state{batch: maxBatch} }
+
+// inputs
+
+type input interface{ input() }
+
+type (
+	// subscribe and unsubscribe are the caller's wishes.
+	subscribe   struct{ channel string }
+	unsubscribe struct{ channel string }
+	// due says that the delay of a retry action is over.
+	due struct{ channel string }
+	// proceed asks for the next request: nothing is outstanding, no delay is left.
+	proceed struct{}
+	// authorized is the outcome of an authorize action.
+	authorized struct{ err error }
+	// closing asks for the last request.
+	closing struct{}
+)
+
+func (subscribe) input()   {}
+func (unsubscribe) input() {}
+func (due) input()         {}
+func (proceed) input()     {}
+func (authorized) input()  {}
+func (closing) input()     {}
+func (finished) input()    {}
+
+// actions
+
+type action interface{ action() }
+
+type (
+	// authorize asks for credentials; rejected: those that are held were refused.
+	authorize struct{ rejected bool }
+	// request is to be sent, with what follows from its kind.
+	request struct {
+		kind     kind
+		channels []string // subscribe, unsubscribe
+		atOnce   bool     // connect: ask the server not to hold it
+	}
+	// pause is to be taken before the next request.
+	pause struct{ delay delay }
+	// retry asks for a due input when the delay is over.
+	retry struct {
+		channel string
+		delay   delay
+	}
+	// report hands an error to the caller.
+	report struct{ err error }
+	// opened, ended: a session began (forget nothing), or is over for a reason.
+	opened struct{}
+	ended  struct{ reason error }
+	// accepted, refused: what became of a channel.
+	accepted struct{ channel string }
+	refused  struct{ channel string }
+)
+
+func (authorize) action() {}
+func (request) action()   {}
+func (pause) action()     {}
+func (retry) action()     {}
+func (report) action()    {}
+func (opened) action()    {}
+func (ended) action()     {}
+func (accepted) action()  {}
+func (refused) action()   {}
+
+// delay is a time to wait as the machine can say it: at least least, and the
+// level-th step of a schedule.
+type delay struct {
+	least    time.Duration
+	schedule schedule
+	level    int
+}
+
+type schedule uint8
+
+const (
+	noSchedule      schedule = iota
+	failureSchedule          // seconds: trouble that passes
+	limitSchedule            // minutes: an allocation is used up
+	paceSchedule             // parts of a second: the server answers at once with nothing
+)
+
+func step(s state, in input) (state, []action) {
+	switch in := in.(type) {
+	case subscribe:
+		return s.subscribe(in.channel), nil
+	case unsubscribe:
+		return s.unsubscribe(in.channel), nil
+	case due:
+		return s.update(in.channel, subWaiting, func(b *subscription) { b.state = subWanted }), nil
+	case proceed:
+		return s.proceed()
+	case authorized:
+		return s.authorized(in.err)
+	case closing:
+		return s.closing()
+	case finished:
+		return s.finished(in)
+	}
+	return s, nil
+}
+
+func (s state) subscribe(channel string) state {
+	if s.find(channel) >= 0 {
+		return s
+	}
+	s.subs = append(slices.Clone(s.subs), subscription{channel: channel})
+	return s
+}
+
+// find looks for a channel that is wished for: one that is being left is not.
+func (s state) find(channel string) int {
+	return slices.IndexFunc(s.subs, func(b subscription) bool {
+		return b.channel == channel && b.state != subLeaving
+	})
+}
+
+func (s state) unsubscribe(channel string) state {
+	i := s.find(channel)
+	if i < 0 {
+		return s
+	}
+	known := s.subs[i].state == subActive || s.subs[i].state == subSent
+	s.subs = slices.Clone(s.subs)
+	if known {
+		s.subs[i].state = subLeaving
+	} else {
+		s.subs = slices.Delete(s.subs, i, i+1)
+	}
+	return s
+}
+
+// update changes the entry of a channel that is in a state, if there is one.
+func (s state) update(channel string, in subscriptionState, change func(*subscription)) state {
+	i := slices.IndexFunc(s.subs, func(b subscription) bool {
+		return b.channel == channel && b.state == in
+	})
+	if i >= 0 {
+		s.subs = slices.Clone(s.subs)
+		change(&s.subs[i])
+	}
+	return s
+}
+
+func (s state) remove(channel string, in subscriptionState) state {
+	s.subs = slices.DeleteFunc(slices.Clone(s.subs), func(b subscription) bool {
+		return b.channel == channel && b.state == in
+	})
+	return s
+}
+
+// in lists the channels in a state, at most limit of them.
+func (s state) in(wanted subscriptionState, limit int) []string {
+	var channels []string
+	for _, b := range s.subs {
+		if b.state == wanted && len(channels) < limit {
+			channels = append(channels, b.channel)
+		}
+	}
+	return channels
+}
+
+func (s state) proceed() (state, []action) {
+	if len(s.subs) == 0 {
+		return s, []action{report{ErrNoSubscription}}
+	}
+	switch s.phase {
+	case phaseDown:
+		if s.credentials != credentialsHeld {
+			return s, []action{authorize{rejected: s.credentials == credentialsRefused}}
+		}
+		return s, []action{request{kind: kindHandshake}}
+	case phaseFresh:
+		return s, []action{request{kind: kindConnect, atOnce: true}}
+	}
+	// Subscriptions go out while no connect is outstanding, and their reply is
+	// read to its end before the next connect: a server may deliver the same
+	// channel through both replies, and then the order across them is lost.
+	if channels := s.in(subLeaving, s.batch); channels != nil {
+		return s, []action{request{kind: kindUnsubscribe, channels: channels}}
+	}
+	if channels := s.in(subWanted, s.batch); channels != nil {
+		for _, channel := range channels {
+			s = s.update(channel, subWanted, func(b *subscription) { b.state = subSent })
+		}
+		return s, []action{request{kind: kindSubscribe, channels: channels}}
+	}
+	return s, []action{request{kind: kindConnect}}
+}
+
+func (s state) authorized(err error) (state, []action) {
+	if err == nil {
+		s.renewed = s.renewed || s.credentials == credentialsRefused
+		s.credentials = credentialsHeld
+		return s, nil
+	}
+	return s.fail(&AuthorizeError{err}, 0)
+}
+
+func (s state) closing() (state, []action) {
+	if s.clientID == "" || s.credentials != credentialsHeld {
+		return s, nil
+	}
+	return s, []action{request{kind: kindDisconnect}}
+}
+
+// fail reports a failed attempt; the next one waits.
+func (s state) fail(err error, least time.Duration) (state, []action) {
+	d := delay{least: least, schedule: failureSchedule, level: s.failures}
+	s.failures++
+	return s, []action{report{err}, pause{d}}
+}
+
+// down ends the session: every accepted subscription is to be made again.
+// A retry that waits goes on waiting, or a flapping session would undo the wait.
+func (s state) down() state {
+	s.phase, s.idle = phaseDown, 0
+	s.advice = Advice{Timeout: s.advice.Timeout, HasTimeout: s.advice.HasTimeout}
+	var subs []subscription
+	for _, b := range s.subs {
+		switch b.state {
+		case subLeaving:
+			continue
+		case subActive, subSent:
+			b.state = subWanted
+		}
+		subs = append(subs, b)
+	}
+	s.subs = subs
+	return s
+}

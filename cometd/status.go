@@ -1,0 +1,55 @@
+package cometd
+
+import "time"
+
+// Status is what is known of the session at one moment.
+type Status struct {
+	// Connected: a session is open and its first connect was answered.
+	Connected bool
+	// Since is when the session was opened, zero without one.
+	Since time.Time
+	// LastReply is when the last successful connect reply was read to its end,
+	// in this session or an earlier one.
+	LastReply time.Time
+	// Subscribed are the channels that the server accepted in this session;
+	// Pending those that are wished for and not accepted now.
+	Subscribed []string
+	Pending    []string
+	// Failures counts the attempts that failed since a connect last succeeded.
+	Failures int
+}
+
+// Ready says whether everything that is wished for is being received.
+func (s Status) Ready() bool {
+	return s.Connected && len(s.Pending) == 0 && len(s.Subscribed) > 0
+}
+
+// Status may be called at any time, also while another goroutine is in Next.
+func (c *Client) Status() Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.status
+	s.Subscribed = append([]string(nil), s.Subscribed...)
+	s.Pending = append([]string(nil), s.Pending...)
+	return s
+}
+
+// publish brings the status up to date with the machine.
+func (c *Client) publish() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := Status{Since: c.since, LastReply: c.lastReply, Failures: c.state.failures}
+	s.Connected = c.state.phase == phaseLive
+	if c.state.phase == phaseDown {
+		s.Since = time.Time{}
+	}
+	for _, b := range c.state.subs {
+		switch b.state {
+		case subActive:
+			s.Subscribed = append(s.Subscribed, b.channel)
+		case subWanted, subSent, subWaiting:
+			s.Pending = append(s.Pending, b.channel)
+		}
+	}
+	c.status = s
+}
