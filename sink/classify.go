@@ -1,0 +1,140 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// fenced lists what brokers and coordinators say to a producer whose epoch is
+// not the current one. INVALID_PRODUCER_EPOCH comes from partition leaders,
+// PRODUCER_FENCED from coordinators, INVALID_PRODUCER_ID_MAPPING when the id
+// itself moved on or expired.
+func isFenced(err error) bool {
+	return errors.Is(err, kerr.InvalidProducerEpoch) ||
+		errors.Is(err, kerr.ProducerFenced) ||
+		errors.Is(err, kerr.InvalidProducerIDMapping)
+}
+
+func isSASL(err error) bool {
+	return errors.Is(err, kerr.SaslAuthenticationFailed) ||
+		errors.Is(err, kerr.UnsupportedSaslMechanism) ||
+		errors.Is(err, kerr.IllegalSaslState)
+}
+
+// typed turns an error of the client into one of this package's types, or
+// leaves it as it is if there is none that fits.
+func (p *Producer) typed(err error, topic, doing string) error {
+	if e := p.kind(err, topic, doing); e != nil {
+		return e
+	}
+	return err
+}
+
+// kind finds the type for an error of the client, or nil. topic is the topic in
+// question, or "" where there is none; doing names the call for the reader.
+func (p *Producer) kind(err error, topic, doing string) error {
+	switch {
+	case isFenced(err):
+		return &FencedError{TransactionalID: p.cfg.TransactionalID, Outlived: p.outlived(), Err: err}
+	case isSASL(err):
+		return &AuthenticationError{Brokers: p.brokers, Err: err}
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		return &AuthorizationError{Operation: "Write", Resource: resourceTopic, Name: topic, Err: err}
+	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
+		return &AuthorizationError{Operation: "Write", Resource: resourceTxn, Name: p.cfg.TransactionalID, Err: err}
+	case errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return &AuthorizationError{Operation: "IdempotentWrite", Resource: resourceCluster, Err: err}
+	case errors.Is(err, kerr.InvalidTransactionTimeout):
+		return &ConfigError{Field: "TransactionTimeout", Err: err}
+	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
+		return &TopicError{Topic: topic, Hint: "was it deleted? reopen the producer to have it looked up again", Err: err, transient: p.cfg.topic(topic).Create}
+	case p.isTransport(err):
+		return p.unreachable(err, doing)
+	default:
+		return nil
+	}
+}
+
+// isTransport reports whether err means that no answer came, as opposed to an
+// answer that says no.
+func (p *Producer) isTransport(err error) bool {
+	if _, ok := errors.AsType[*kerr.Error](err); ok {
+		return false
+	}
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return true
+	}
+	return kgo.IsRetryableBrokerErr(err) ||
+		is[*kgo.ErrFirstReadEOF](err) ||
+		is[net.Error](err) ||
+		errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, kgo.ErrRecordTimeout) ||
+		errors.Is(err, kgo.ErrRecordRetries)
+}
+
+// unreachable explains silence with the last thing that a connection said,
+// since the client itself only knows that it waited.
+func (p *Producer) unreachable(err error, doing string) error {
+	if last := p.watch.last(); last != nil {
+		if isSASL(last) {
+			return &AuthenticationError{Brokers: p.brokers, Err: last}
+		}
+		err = last
+	}
+	return &UnreachableError{Brokers: p.brokers, Doing: doing, Within: p.sinceStart(), Err: err}
+}
+
+// watch remembers the last error that a broker connection met. The client
+// retries such errors silently, so that without it a timeout could not say why.
+type watch struct {
+	mu  sync.Mutex
+	err error
+}
+
+var (
+	_ kgo.HookBrokerConnect = (*watch)(nil)
+	_ kgo.HookBrokerRead    = (*watch)(nil)
+)
+
+// OnBrokerConnect is called by the client after each dial and login.
+func (w *watch) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
+	w.note(err)
+}
+
+// OnBrokerRead is called by the client after each response.
+func (w *watch) OnBrokerRead(_ kgo.BrokerMetadata, _ int16, _ int, _, _ time.Duration, err error) {
+	w.note(err)
+}
+
+func (w *watch) note(err error) {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	w.mu.Lock()
+	w.err = err
+	w.mu.Unlock()
+}
+
+func (w *watch) last() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+func (w *watch) reset() {
+	w.mu.Lock()
+	w.err = nil
+	w.mu.Unlock()
+}
+
+func seeds(cl *kgo.Client) []string {
+	s, _ := cl.OptValue(kgo.SeedBrokers).([]string)
+	return slices.Clone(s)
+}

@@ -1,0 +1,256 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Topic is what a Producer knows about a topic that it writes to.
+type Topic struct {
+	Name       string
+	Partitions int
+	// MaxMessageBytes is the topic's max.message.bytes, and CleanupPolicy its
+	// cleanup.policy. They are 0 and "" if the principal may not describe
+	// the topic's configuration.
+	MaxMessageBytes int
+	CleanupPolicy   string
+}
+
+// Compacted reports whether the topic keeps the last record of each key.
+func (t Topic) Compacted() bool {
+	for p := range strings.SplitSeq(t.CleanupPolicy, ",") {
+		if strings.TrimSpace(p) == "compact" {
+			return true
+		}
+	}
+	return false
+}
+
+// Topic returns what is known about a topic for records. Like Commit it looks
+// the topic up, and creates it if the configuration says so, the first time.
+func (p *Producer) Topic(ctx context.Context, name string) (Topic, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.usable(); err != nil {
+		return Topic{}, err
+	}
+	p.began = time.Now()
+	p.watch.reset()
+	bounded, cancel := context.WithTimeout(ctx, p.cfg.OpenTimeout)
+	defer cancel()
+	if err := p.lookUp(bounded, map[string]bool{name: true}); err != nil {
+		return Topic{}, p.ended(ctx, err)
+	}
+	return p.topics[name], nil
+}
+
+// ensure looks up the topics that this producer has not written to yet.
+func (p *Producer) ensure(ctx context.Context, records, positions []*kgo.Record) error {
+	missing := make(map[string]bool) // name -> may be created
+	note := func(rs []*kgo.Record, create func(topic string) bool) {
+		last := ""
+		for i, r := range rs {
+			if i > 0 && r.Topic == last {
+				continue
+			}
+			last = r.Topic
+			if _, ok := p.topics[r.Topic]; !ok {
+				missing[r.Topic] = create(r.Topic)
+			}
+		}
+	}
+	note(records, func(topic string) bool { return p.cfg.topic(topic).Create })
+	// A position topic that is not there is a lost position. Creating it
+	// would make that look like a fresh start.
+	note(positions, func(string) bool { return false })
+	if len(missing) == 0 {
+		return nil
+	}
+	return p.lookUp(ctx, missing)
+}
+
+// lookUp makes sure that every named topic exists and is known, and remembers
+// it.
+func (p *Producer) lookUp(ctx context.Context, names map[string]bool) error {
+	want := slices.Sorted(maps.Keys(names))
+	want = slices.DeleteFunc(want, func(n string) bool { _, ok := p.topics[n]; return ok })
+	if len(want) == 0 {
+		return nil
+	}
+	for _, name := range want {
+		if !legal(name) {
+			return badName(name)
+		}
+	}
+	var created bool
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		details, err := p.adm.ListTopics(ctx, want...)
+		if errors.Is(err, kerr.TopicAuthorizationFailed) {
+			return p.undescribable(ctx, want, err)
+		}
+		if err != nil {
+			return p.typed(err, "", "looking up topics")
+		}
+		absent, pending, err := sortOut(details, want)
+		if err != nil {
+			return err
+		}
+		if len(absent) == 0 && pending == nil {
+			return p.remember(ctx, details, want)
+		}
+		if len(absent) > 0 && !created {
+			if err := p.create(ctx, absent, names); err != nil {
+				return err
+			}
+			created = true
+		}
+		// Created, but not known to every broker yet, or without a leader.
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			if pending == nil {
+				pending = &TopicError{Topic: absent[0], Hint: "it was created, and the brokers do not list it yet", Err: context.Cause(ctx), transient: true}
+			}
+			return pending
+		}
+	}
+}
+
+// undescribable asks again, topic by topic, to name the one that may not be
+// described: the answer about all of them does not say.
+func (p *Producer) undescribable(ctx context.Context, names []string, err error) error {
+	name := names[0]
+	for _, n := range names {
+		if _, e := p.adm.ListTopics(ctx, n); errors.Is(e, kerr.TopicAuthorizationFailed) {
+			name = n
+			break
+		}
+	}
+	return &AuthorizationError{Operation: "Describe", Resource: resourceTopic, Name: name, Err: err}
+}
+
+// legal is Kafka's rule for topic names (org.apache.kafka.common.internals.Topic).
+// It is checked here because the name comes from a template and a broker may
+// take it for one that is merely missing.
+func legal(name string) bool {
+	if name == "" || name == "." || name == ".." || len(name) > 249 {
+		return false
+	}
+	return !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-'
+	})
+}
+
+func badName(name string) error {
+	return &TopicError{Topic: name, Hint: "a name has letters, digits, '.', '_' and '-', at most 249 of them", Err: kerr.InvalidTopicException}
+}
+
+// sortOut splits the answer about topics into those that do not exist and the
+// first one that is not ready.
+func sortOut(details kadm.TopicDetails, want []string) (absent []string, pending, err error) {
+	for _, name := range want {
+		d, ok := details[name]
+		switch {
+		case !ok, errors.Is(d.Err, kerr.UnknownTopicOrPartition):
+			absent = append(absent, name)
+		case errors.Is(d.Err, kerr.InvalidTopicException):
+			return nil, nil, badName(name)
+		case d.Err != nil && !kerr.IsRetriable(d.Err):
+			return nil, nil, &TopicError{Topic: name, Hint: "see the broker's log", Err: d.Err}
+		case d.Err != nil:
+			pending = &TopicError{Topic: name, Hint: "its leader is not available yet", Err: d.Err, transient: true}
+		default:
+			for _, part := range d.Partitions {
+				if part.Leader < 0 {
+					pending = &TopicError{Topic: name, Hint: "are enough brokers up?", Err: kerr.LeaderNotAvailable, transient: true}
+				}
+			}
+		}
+	}
+	return absent, pending, nil
+}
+
+func (p *Producer) create(ctx context.Context, absent []string, may map[string]bool) error {
+	for _, name := range absent {
+		if !may[name] {
+			return &TopicError{Topic: name, Hint: "create it, or allow creating missing topics", Err: kerr.UnknownTopicOrPartition}
+		}
+	}
+	var alike []string // the topics without a configuration of their own
+	for _, name := range absent {
+		special, ok := p.cfg.Special[name]
+		if !ok {
+			alike = append(alike, name)
+		} else if err := p.createAlike(ctx, special, name); err != nil {
+			return err
+		}
+	}
+	if len(alike) == 0 {
+		return nil
+	}
+	return p.createAlike(ctx, p.cfg.Topics, alike...)
+}
+
+// createAlike creates topics that have one configuration.
+func (p *Producer) createAlike(ctx context.Context, cfg TopicConfig, names ...string) error {
+	settings := make(map[string]*string, len(cfg.Settings))
+	for k, v := range cfg.Settings {
+		settings[k] = &v
+	}
+	resps, err := p.adm.CreateTopics(ctx, cfg.Partitions, cfg.ReplicationFactor, settings, names...)
+	if err != nil {
+		return p.typed(err, "", "creating topics")
+	}
+	for _, r := range resps.Sorted() {
+		switch {
+		case r.Err == nil, errors.Is(r.Err, kerr.TopicAlreadyExists):
+			// Another instance was faster: as good.
+		case errors.Is(r.Err, kerr.TopicAuthorizationFailed), errors.Is(r.Err, kerr.ClusterAuthorizationFailed):
+			return &AuthorizationError{Operation: "Create", Resource: resourceTopic, Name: r.Topic, Err: r.Err}
+		case kerr.IsRetriable(r.Err):
+			// Timed out, no controller: the look-up that follows tells.
+		default:
+			err := r.Err
+			if r.ErrMessage != "" {
+				err = fmt.Errorf("%w: %s", r.Err, r.ErrMessage)
+			}
+			return &TopicError{Topic: r.Topic, Hint: "the broker refused to create it: check name, partitions, replication factor and settings", Err: err}
+		}
+	}
+	return nil
+}
+
+// remember reads the settings that matter to a producer. Not being allowed to
+// read them is no error: then the broker says what is too large.
+func (p *Producer) remember(ctx context.Context, details kadm.TopicDetails, names []string) error {
+	confs, err := p.adm.DescribeTopicConfigs(ctx, names...)
+	if err != nil && !is[*kadm.AuthError](err) {
+		return p.typed(err, "", "reading topic settings")
+	}
+	for _, name := range names {
+		t := Topic{Name: name, Partitions: len(details[name].Partitions)}
+		if rc, err := confs.On(name, nil); err == nil && rc.Err == nil {
+			for _, c := range rc.Configs {
+				switch c.Key {
+				case "max.message.bytes":
+					t.MaxMessageBytes, _ = strconv.Atoi(c.MaybeValue())
+				case "cleanup.policy":
+					t.CleanupPolicy = c.MaybeValue()
+				}
+			}
+		}
+		p.topics[name] = t
+		p.limits.set(name, t.MaxMessageBytes)
+	}
+	return nil
+}

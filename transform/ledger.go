@@ -1,0 +1,159 @@
+package transform
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/hamba/avro/v2"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sfbridge/bridge/schemas"
+)
+
+// The states of a hole in the ledger.
+const (
+	HoleOpen     = "open"
+	HoleRepaired = "repaired"
+	HoleWaived   = "waived"
+)
+
+// The reasons for a hole that are no gap event; those have the names of
+// [GapReason].
+const (
+	ReplayRefused = "replay_id_refused"
+	Starvation    = "starvation"
+)
+
+// Hole is one entry of the gap ledger: something that a stream lacks, as far as
+// it is known. Texts that are empty and times that are zero are unknown.
+type Hole struct {
+	Org, Channel string
+	Object       string // the entity; empty for the whole channel
+	Reason       string
+	ChangeType   string
+	RecordIDs    []string
+	// FromPosition is the last position before the hole, ToPosition the first
+	// one behind it; the times are those of the events there.
+	FromPosition, ToPosition string
+	FromTime, ToTime         time.Time
+	State                    string
+	Detected                 time.Time
+	Detail                   string
+}
+
+// ID is the same for all states of a hole: made from what the hole is, so that
+// finding it again after a crash gives no second entry.
+func (h *Hole) ID() string {
+	sum := sha256.New()
+	for _, part := range []string{h.Org, h.Channel, h.Object, h.Reason, h.ChangeType, h.FromPosition, h.ToPosition} {
+		var size [8]byte
+		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
+		sum.Write(size[:])
+		sum.Write([]byte(part))
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16])
+}
+
+// HoleOf is the ledger's entry for what an event leaves open.
+func HoleOf(org string, ev *Event, g *Gap) *Hole {
+	return &Hole{
+		Org: org, Channel: ev.Channel, Object: g.Entity, Reason: g.Reason.String(), ChangeType: g.ChangeType,
+		RecordIDs: g.RecordIDs, FromPosition: ev.Position, ToPosition: ev.Position, FromTime: g.Time, ToTime: g.Time,
+		State: HoleOpen, Detail: "Salesforce says that records changed and does not say how",
+	}
+}
+
+// Ledger makes the records of the gap ledger. It is safe for concurrent use.
+type Ledger struct {
+	topic    string
+	registry Registrar
+	subject  schemas.SubjectStrategy
+	format   Format
+	schema   avro.Schema
+	own      *schemas.Schema
+}
+
+// NewLedger returns the ledger of a topic, with the registry, subject strategy
+// and format of cfg.
+func NewLedger(topic string, cfg Config) (*Ledger, error) {
+	own := schemas.Gap()
+	// A fresh cache: the library's own is one for the whole process.
+	parsed, err := avro.ParseBytesWithCache(own.JSON, "", &avro.SchemaCache{})
+	if err != nil {
+		return nil, fmt.Errorf("schema of the gap ledger: %w", err)
+	}
+	return &Ledger{topic: topic, registry: cfg.Registry, subject: cfg.Subject, format: cfg.Format, schema: parsed, own: own}, nil
+}
+
+// holeWire is a Hole as it is written, in Avro and in JSON alike.
+type holeWire struct {
+	ID           string     `avro:"id" json:"id"`
+	Org          string     `avro:"org" json:"org"`
+	Channel      string     `avro:"channel" json:"channel"`
+	Object       *string    `avro:"object" json:"object"`
+	Reason       string     `avro:"reason" json:"reason"`
+	ChangeType   *string    `avro:"changeType" json:"changeType"`
+	RecordIDs    []string   `avro:"recordIds" json:"recordIds"`
+	FromPosition *string    `avro:"fromPosition" json:"fromPosition"`
+	ToPosition   *string    `avro:"toPosition" json:"toPosition"`
+	FromTime     *time.Time `avro:"fromTime" json:"fromTime"`
+	ToTime       *time.Time `avro:"toTime" json:"toTime"`
+	State        string     `avro:"state" json:"state"`
+	Detected     time.Time  `avro:"detected" json:"detected"`
+	Detail       string     `avro:"detail" json:"detail"`
+}
+
+// Record makes the record of a hole's state, keyed by the hole's id. Errors are
+// the registry's, see [Retryable] and [SchemaRefused].
+func (l *Ledger) Record(ctx context.Context, h *Hole) (*kgo.Record, error) {
+	w := holeWire{
+		ID: h.ID(), Org: h.Org, Channel: h.Channel, Object: known(h.Object), Reason: h.Reason, ChangeType: known(h.ChangeType),
+		RecordIDs: h.RecordIDs, FromPosition: known(h.FromPosition), ToPosition: known(h.ToPosition),
+		FromTime: knownTime(h.FromTime), ToTime: knownTime(h.ToTime), State: h.State, Detected: h.Detected.UTC(), Detail: h.Detail,
+	}
+	if w.RecordIDs == nil {
+		w.RecordIDs = []string{}
+	}
+	r := &kgo.Record{Topic: l.topic, Key: []byte(w.ID)}
+	var err error
+	if l.format == JSON {
+		r.Value, err = json.Marshal(w)
+		return r, err
+	}
+	var head []byte
+	if l.registry == nil {
+		r.Headers = []kgo.RecordHeader{{Key: "sf-schema-fingerprint", Value: []byte(l.own.Fingerprint)}}
+	} else {
+		id, err := l.registry.Register(ctx, l.subject.Subject(l.topic, l.own), l.own)
+		if err != nil {
+			return nil, err
+		}
+		head = binary.BigEndian.AppendUint32([]byte{0}, uint32(id)) //nolint:gosec // the registry's client gives ids that fit
+	}
+	body, err := avro.Marshal(l.schema, w)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a gap ledger entry: %w", err)
+	}
+	r.Value = append(head, body...)
+	return r, nil
+}
+
+func known(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func knownTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
