@@ -1,0 +1,224 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sfbridge/bridge/cmd/bridge/internal/config"
+	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
+	"github.com/sfbridge/bridge/cmd/bridge/internal/source/streaming"
+	"github.com/sfbridge/bridge/replay"
+	"github.com/sfbridge/bridge/salesforce"
+	"github.com/sfbridge/bridge/schemas"
+	"github.com/sfbridge/bridge/sink"
+	"github.com/sfbridge/bridge/transform"
+)
+
+// bridge is the program that `run` and `demo` share: everything that the
+// configuration names, opened and joined.
+type bridge struct {
+	cfg   *config.Config
+	log   zerolog.Logger
+	stats *pipeline.Stats
+	// metrics is where each lane's producer hangs its own; nil for nowhere.
+	metrics *prometheus.Registry
+	tokens  tokenCounter
+
+	org      *org
+	kafka    []kgo.Opt
+	store    *replay.Store
+	catalog  *schemas.Catalog
+	registry *schemas.Registry
+}
+
+// open reaches everything that the configuration names, in the order in which
+// a mistake is cheapest to tell.
+func (b *bridge) open(ctx context.Context) (err error) {
+	if b.kafka, err = kafkaOptions(b.cfg.Kafka); err != nil {
+		return exit(pipeline.ExitUsage, err)
+	}
+	if b.org, err = login(ctx, b.cfg.Org, &b.tokens); err != nil {
+		return err
+	}
+	b.log.Info().Str("org", b.org.id).Str("api_version", b.org.apiVersion).Msg("logged in to Salesforce")
+	if err := reachKafka(ctx, b.kafka, b.cfg.Kafka.Brokers); err != nil {
+		return err
+	}
+	b.catalog = schemas.NewCatalog(fetcher{b.org.rest})
+	if err := b.openRegistry(); err != nil {
+		return err
+	}
+	internal := b.cfg.InternalTopics
+	b.store, err = replay.Open(ctx, replay.Config{
+		Client: b.kafka, Topic: b.cfg.Name + ".positions", Org: b.org.id, Lanes: b.cfg.Lanes,
+		ReplicationFactor: int(internal.ReplicationFactor), Create: internal.Create, Settings: internal.Settings,
+	})
+	if err != nil {
+		return outside("positions topic", err)
+	}
+	return nil
+}
+
+// fetcher marks the answers of the schema endpoint that asking again does not
+// change.
+type fetcher struct{ rest *salesforce.Client }
+
+func (f fetcher) EventSchema(ctx context.Context, id string) ([]byte, error) {
+	text, err := f.rest.EventSchema(ctx, id)
+	if err != nil && ctx.Err() == nil && !salesforce.Retryable(err) && !salesforce.Unauthorized(err) {
+		return nil, schemas.Permanent(err)
+	}
+	return text, err
+}
+
+func (b *bridge) close() {
+	if b.store != nil {
+		b.store.Close()
+	}
+}
+
+// run carries events until intake ends or the policy says so.
+func (b *bridge) run(ctx, intake context.Context) error {
+	lanes := b.lanes()
+	owned := make(pipeline.StaticLanes, 0, len(lanes))
+	for lane := range lanes {
+		owned = append(owned, lane)
+	}
+	slices.Sort(owned)
+	err := owned.Run(ctx, intake, func(ctx, intake context.Context, lane int32) error {
+		l, err := b.lane(lane, lanes[lane])
+		if err != nil {
+			return err
+		}
+		return l.Run(ctx, intake)
+	})
+	if errors.Is(err, sink.ErrFenced) {
+		return exit(pipeline.ExitEnvironment, fmt.Errorf(
+			"another instance with the name %q has taken over: %w; this version runs one instance of a name", b.cfg.Name, err))
+	}
+	return err
+}
+
+// lanes sorts the streams into the lanes that their keys hash to.
+func (b *bridge) lanes() map[int32][]pipeline.Stream {
+	lanes := make(map[int32][]pipeline.Stream)
+	for _, s := range b.cfg.Streams {
+		key := replay.Key{Org: b.org.id, Channel: s.Channel}
+		lane := b.store.LaneOf(key)
+		lanes[lane] = append(lanes[lane], pipeline.Stream{
+			Key: key, Start: start(s.Start), OnExpired: onExpired(s.OnExpired),
+			HaltOnBadEvent: s.OnBadEvent == config.BadEventHalt,
+		})
+	}
+	return lanes
+}
+
+func start(s config.Start) pipeline.Start {
+	switch s.At {
+	case config.StartEarliest:
+		return pipeline.Start{Earliest: true}
+	case config.StartAfter:
+		return pipeline.Start{After: replay.Position(fmt.Sprint(s.ReplayID))}
+	default:
+		return pipeline.Start{Latest: true}
+	}
+}
+
+func onExpired(e config.OnExpired) pipeline.Start {
+	return pipeline.Start{Earliest: e == config.ExpiredEarliest, Latest: e == config.ExpiredLatest}
+}
+
+func (b *bridge) lane(lane int32, streams []pipeline.Stream) (*pipeline.Lane, error) {
+	encoding := b.encoding()
+	encoder, err := transform.NewEncoder(encoding)
+	if err != nil {
+		return nil, exit(pipeline.ExitUsage, err)
+	}
+	ledger, err := transform.NewLedger(b.gapsTopic(), encoding)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := os.Hostname()
+	if err != nil {
+		owner = "unknown"
+	}
+	return pipeline.NewLane(pipeline.LaneConfig{
+		Lane: lane, Streams: streams, Positions: b.store, Encoder: encoder, Ledger: ledger,
+		DeadLetter: pipeline.DeadLetter{Topic: b.cfg.DeadLetter.Topic},
+		MaxEvents:  b.cfg.Batch.MaxEvents, MaxBytes: b.cfg.Batch.MaxBytes,
+		Owner: owner, Stats: b.stats, Log: b.log,
+		OpenWriter: func(ctx context.Context) (pipeline.Writer, error) { return b.producer(ctx, lane) },
+		OpenSource: func(_ context.Context, resume []pipeline.Resume, trace pipeline.SourceTrace) (pipeline.Source, error) {
+			return streaming.Open(streaming.Config{Client: cometd.Config{Transport: b.org.transport.Clone()}, Tokens: b.org.tokens, APIVersion: b.org.apiVersion, OrgID: b.org.id}, resume, trace)
+		},
+	}), nil
+}
+
+func (b *bridge) producer(ctx context.Context, lane int32) (*sink.Producer, error) {
+	delivery := sink.ExactlyOnce
+	if b.cfg.Delivery == config.AtLeastOnce {
+		delivery = sink.AtLeastOnce
+	}
+	client := slices.Clone(b.kafka)
+	if b.metrics != nil {
+		client = append(client, laneMetrics(b.metrics, lane))
+	}
+	t := b.cfg.Topics
+	return sink.Open(ctx, sink.Config{
+		Client:             client,
+		TransactionalID:    fmt.Sprintf("%s-lane-%d", b.cfg.Name, lane),
+		Delivery:           delivery,
+		Compression:        sink.Compression(b.cfg.Kafka.Compression),
+		TransactionTimeout: b.cfg.Kafka.TransactionTimeout,
+		Topics: sink.TopicConfig{
+			Create: t.Create, Partitions: t.Partitions, ReplicationFactor: t.ReplicationFactor, Settings: t.Settings,
+		},
+		Special: map[string]sink.TopicConfig{b.gapsTopic(): {
+			Create: b.cfg.InternalTopics.Create, Partitions: 1, ReplicationFactor: b.cfg.InternalTopics.ReplicationFactor,
+			Settings: map[string]string{"cleanup.policy": "compact"}, // the last state of a gap holds
+		}},
+	})
+}
+
+// compacted says whether the record topics that we make are compacted, in
+// which case a DELETE is followed by a tombstone.
+func (b *bridge) compacted(string) bool {
+	return strings.Contains(b.cfg.Topics.Settings["cleanup.policy"], "compact")
+}
+
+func (b *bridge) gapsTopic() string { return b.cfg.Name + ".gaps" }
+
+// encoding is the configuration of what makes records.
+func (b *bridge) encoding() transform.Config {
+	streams := make(map[string]transform.StreamOptions, len(b.cfg.Streams))
+	for _, s := range b.cfg.Streams {
+		streams[s.Channel] = transform.StreamOptions{Topic: s.Topic, KeyField: s.Key}
+	}
+	cfg := transform.Config{
+		OrgID: b.org.id, Schemas: b.catalog, TopicTemplate: b.cfg.Topics.Template, Prefix: b.cfg.Topics.Prefix,
+		Streams: streams, Tombstone: b.compacted,
+	}
+	switch b.cfg.Registry.SubjectStrategy {
+	case config.SubjectRecord:
+		cfg.Subject = schemas.RecordSubject
+	case config.SubjectTopicRecord:
+		cfg.Subject = schemas.TopicRecordSubject
+	default:
+		cfg.Subject = schemas.TopicSubject
+	}
+	if b.cfg.Format == config.FormatJSON {
+		cfg.Format = transform.JSON
+	}
+	if b.registry != nil {
+		cfg.Registry = b.registry
+	}
+	return cfg
+}

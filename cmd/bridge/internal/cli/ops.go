@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sfbridge/bridge/cmd/bridge/internal/ops"
+	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
+	"github.com/sfbridge/bridge/salesforce"
+)
+
+// opsTimeout bounds the end of the ops server, whose requests are short.
+const opsTimeout = 3 * time.Second
+
+// operations serves what operators ask about one bridge.
+type operations struct {
+	server  *ops.Server
+	bridge  *bridge
+	commits *ops.Histogram
+	started atomic.Bool
+}
+
+// startOps serves probes and metrics from before anything else is reached.
+func startOps(ctx context.Context, b *bridge) (*operations, error) {
+	o := &operations{bridge: b, commits: ops.NewCommitHistogram()}
+	b.stats.OnCommit = func(took time.Duration, _ int) { o.commits.Observe(took) }
+	b.metrics = ops.NewRegistry(build().Version, o.snapshot)
+	o.server = ops.New(ops.Config{
+		Listen: b.cfg.Ops.Listen, Registry: b.metrics, Version: build().Version,
+		Ready: o.ready, Status: func() any { return o.status() },
+	})
+	if err := o.server.Start(ctx); err != nil {
+		return nil, exit(pipeline.ExitEnvironment, err)
+	}
+	return o, nil
+}
+
+func (o *operations) opened()      { o.started.Store(true) }
+func (o *operations) addr() string { return o.server.Addr() }
+
+func (o *operations) shutdown() error {
+	ctx, cancel := context.WithTimeout(context.Background(), opsTimeout)
+	defer cancel()
+	return o.server.Shutdown(ctx)
+}
+
+// ready tells from progress, not from the process being there: every stream
+// subscribed and none halted, no lane in trouble.
+func (o *operations) ready() ops.Report {
+	if !o.started.Load() {
+		return ops.Report{Reasons: []ops.Reason{{State: "starting", Message: "reaching Salesforce, Kafka and the registry"}}}
+	}
+	var reasons []ops.Reason
+	for _, s := range o.bridge.stats.Snapshot() {
+		switch {
+		case s.Halted != "":
+			reasons = append(reasons, ops.Reason{Stream: s.Channel, State: "halted", Message: s.Halted})
+		case !s.Subscribed:
+			reasons = append(reasons, ops.Reason{Stream: s.Channel, State: "not subscribed"})
+		}
+	}
+	for lane, t := range o.bridge.stats.Troubles() {
+		reasons = append(reasons, ops.Reason{State: string(t.Condition), Message: fmt.Sprintf(
+			"lane %d, since %s: %s", lane, t.Since.UTC().Format(time.RFC3339), t.Message)})
+	}
+	return ops.Report{Ready: len(reasons) == 0, Reasons: reasons}
+}
+
+// status is the body of /status.
+type status struct {
+	Name    string            `json:"name"`
+	Org     string            `json:"org,omitempty"`
+	Version string            `json:"version"`
+	Streams []ops.StreamStats `json:"streams"`
+}
+
+func (o *operations) status() status {
+	s := status{Name: o.bridge.cfg.Name, Version: build().Version, Streams: o.streams()}
+	if o.started.Load() {
+		s.Org = o.bridge.org.id
+	}
+	return s
+}
+
+func (o *operations) streams() []ops.StreamStats {
+	states := o.bridge.stats.Snapshot()
+	out := make([]ops.StreamStats, len(states))
+	for i, s := range states {
+		out[i] = ops.StreamStats{
+			Stream: s.Channel, Received: s.Received, Produced: s.Produced, Records: s.Records,
+			DeadLettered: s.DeadLettered, Filtered: s.Filtered, Returned: s.Returned, InFlight: s.InFlight,
+			LastEventTime: s.EventTime, LastCommit: s.Committed, Position: s.Position,
+			Subscribed: s.Subscribed, Halted: s.Halted != "",
+		}
+	}
+	return out
+}
+
+func (o *operations) snapshot() ops.Snapshot {
+	stats := o.bridge.stats
+	reconnects := make(map[string]uint64)
+	for why, n := range stats.SessionsEnded() {
+		reconnects[string(why)] = n
+	}
+	return ops.Snapshot{
+		Streams: o.streams(), Reconnects: reconnects, TokenRequests: o.bridge.tokens.counts(),
+		Commits: map[string]uint64{
+			ops.ResultOK: stats.Commits.Load(), ops.ResultFailed: stats.FailedCommits.Load(),
+		},
+		CommitSeconds: o.commits.Data(),
+	}
+}
+
+// tokenCounter counts the requests for access tokens.
+type tokenCounter struct {
+	mu         sync.Mutex
+	ok, failed uint64
+}
+
+func (c *tokenCounter) counts() map[string]uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return map[string]uint64{ops.ResultOK: c.ok, ops.ResultFailed: c.failed}
+}
+
+// countedGrant is a grant whose exchanges are counted.
+type countedGrant struct {
+	salesforce.Grant
+	counter *tokenCounter
+}
+
+func (g countedGrant) Exchange(ctx context.Context) (salesforce.Token, error) {
+	token, err := g.Grant.Exchange(ctx)
+	g.counter.mu.Lock()
+	defer g.counter.mu.Unlock()
+	if err != nil {
+		g.counter.failed++
+	} else {
+		g.counter.ok++
+	}
+	return token, err
+}

@@ -1,0 +1,184 @@
+package config
+
+import (
+	"strings"
+)
+
+// ChannelKind is what a channel carries.
+type ChannelKind int
+
+// The kinds that this version reads.
+const (
+	ChangeData    ChannelKind = iota + 1 // /data/…: Change Data Capture
+	PlatformEvent                        // /event/…: Platform Events
+)
+
+// Suffixes of Salesforce's names (Change Data Capture guide, Subscription
+// Channels; Platform Events guide, Custom Channels).
+const (
+	suffixChangeEvent   = "ChangeEvent"
+	suffixCustomChange  = "__ChangeEvent"
+	suffixCustomObject  = "__c"
+	suffixPlatformEvent = "__e"
+	suffixChannel       = "__chn"
+	allChangeEvents     = "ChangeEvents"
+)
+
+const onlyTwoKinds = "; this version reads Change Data Capture (/data/…) and Platform Event (/event/…) channels only"
+
+// unsupportedKinds are the first segments that Salesforce knows and this
+// version does not read.
+func unsupportedKind(segment string) (what string, known bool) {
+	switch segment {
+	case "topic":
+		return "is a PushTopic channel", true
+	case "u":
+		return "is a generic streaming channel", true
+	case "systemTopic":
+		return "is a system channel", true
+	case "meta", "service":
+		return "is one of the protocol's own channels", true
+	}
+	return "", false
+}
+
+// classify tells a channel's kind, and whether it carries several event types,
+// or what is wrong with its name. Names are case-sensitive at Salesforce.
+func classify(channel string) (kind ChannelKind, multi bool, wrong *valueError) {
+	if wrong := channelShape(channel); wrong != nil {
+		return 0, false, wrong
+	}
+	segment, name, _ := strings.Cut(strings.TrimPrefix(channel, "/"), "/")
+	switch segment {
+	case "data":
+		multi, wrong = changeDataName(channel, name)
+		return ChangeData, multi, wrong
+	case "event":
+		multi, wrong = platformEventName(channel, name)
+		return PlatformEvent, multi, wrong
+	}
+	if what, known := unsupportedKind(segment); known {
+		return 0, false, &valueError{message: quote(channel) + " " + what + onlyTwoKinds}
+	}
+	wrong = &valueError{message: quote(channel) + " is not a channel that Salesforce has" + onlyTwoKinds}
+	if lower := strings.ToLower(segment); lower == "data" || lower == "event" {
+		wrong.hint = "/" + lower + "/" + name
+	}
+	return 0, false, wrong
+}
+
+// channelShape checks what all channels have in common: a leading slash, no
+// trailing one, no blanks, wildcards or filters.
+func channelShape(channel string) *valueError {
+	switch {
+	case strings.ContainsAny(channel, " \t\r\n"):
+		return &valueError{message: quote(channel) + " has a blank in it", hint: strings.Join(strings.Fields(channel), "")}
+	case !strings.HasPrefix(channel, "/"):
+		return &valueError{message: quote(channel) + " does not begin with a slash", hint: withSlash(channel)}
+	case strings.HasSuffix(channel, "/") && strings.Count(channel, "/") > 2: // /event/ lacks a name
+		return &valueError{message: quote(channel) + " ends with a slash", hint: strings.TrimRight(channel, "/")}
+	case strings.Contains(channel, "*"):
+		return &valueError{message: quote(channel) + " is a wildcard, which Salesforce does not serve", hint: "/data/ChangeEvents for all selected entities, or one stream for each channel"}
+	}
+	return nil
+}
+
+// withSlash guesses the channel that was meant by a name without its leading
+// slash, or without its kind too.
+func withSlash(name string) string {
+	if _, _, wrong := classify("/" + name); wrong == nil {
+		return "/" + name
+	}
+	channel := "/data/" + strings.TrimRight(name, "/")
+	if _, _, wrong := classify(channel); wrong != nil {
+		return wrong.hint
+	}
+	return channel
+}
+
+// changeDataName checks what follows /data/.
+func changeDataName(channel, name string) (multi bool, wrong *valueError) {
+	notOne := func(hint string) (bool, *valueError) {
+		return false, &valueError{message: quote(channel) + " is not a Change Data Capture channel", hint: hint}
+	}
+	custom, isCustom := cutSuffixFold(name, suffixCustomChange)
+	standard, isStandard := cutSuffixFold(name, suffixChangeEvent)
+	switch {
+	case !isName(name):
+		return notOne("/data/AccountChangeEvent")
+	case name == allChangeEvents:
+		return true, nil
+	case strings.EqualFold(name, allChangeEvents):
+		return notOne("/data/" + allChangeEvents)
+	case strings.HasSuffix(name, suffixChannel) && name != suffixChannel:
+		return true, nil
+	case isCustom && custom != "":
+		want := strings.TrimSuffix(custom, suffixCustomObject) + suffixCustomChange
+		if name != want {
+			return notOne("/data/" + want)
+		}
+		return false, nil
+	case isStandard && standard != "":
+		want := changeEventOf(standard)
+		if name != want {
+			return notOne("/data/" + want)
+		}
+		return false, nil
+	case strings.HasSuffix(name, suffixPlatformEvent):
+		return notOne("/event/" + name)
+	case isStandard:
+		return notOne("/data/Account" + suffixChangeEvent)
+	}
+	return notOne("/data/" + changeEventOf(name))
+}
+
+// platformEventName checks what follows /event/.
+func platformEventName(channel, name string) (multi bool, wrong *valueError) {
+	notOne := func(hint string) (bool, *valueError) {
+		return false, &valueError{message: quote(channel) + " is not a Platform Event channel", hint: hint}
+	}
+	switch {
+	case !isName(name):
+		return notOne("/event/Order__e")
+	case strings.HasSuffix(name, suffixChannel) && name != suffixChannel:
+		return true, nil
+	case strings.HasSuffix(name, suffixPlatformEvent) && name != suffixPlatformEvent:
+		return false, nil
+	case name == allChangeEvents || strings.HasSuffix(name, suffixChangeEvent):
+		return notOne("/data/" + name)
+	case strings.HasSuffix(name, suffixCustomObject):
+		return notOne("/event/" + strings.TrimSuffix(name, suffixCustomObject) + suffixPlatformEvent)
+	case strings.Contains(name, "__"):
+		return notOne("/event/Order__e")
+	}
+	return false, nil
+}
+
+// changeEventOf names the change event of an entity: Account, Invoice__c.
+func changeEventOf(entity string) string {
+	if base, ok := strings.CutSuffix(entity, suffixCustomObject); ok {
+		return base + suffixCustomChange
+	}
+	return entity + suffixChangeEvent
+}
+
+// cutSuffixFold is strings.CutSuffix that does not mind the case.
+func cutSuffixFold(s, suffix string) (before string, found bool) {
+	at := len(s) - len(suffix)
+	if at < 0 || !strings.EqualFold(s[at:], suffix) {
+		return s, false
+	}
+	return s[:at], true
+}
+
+// isName says whether s is a name as Salesforce gives its entities and fields.
+func isName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !letter && (i == 0 || c != '_' && (c < '0' || c > '9')) {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,63 @@
+package config
+
+import "testing"
+
+// TestClassify holds the names of the Streaming API's channel kinds; the wrong
+// ones and their hints are in testdata/invalid.
+func TestClassify(t *testing.T) {
+	for _, tt := range []struct {
+		channel string
+		kind    ChannelKind
+		multi   bool
+	}{
+		{"/data/AccountChangeEvent", ChangeData, false},
+		{"/data/Employee__ChangeEvent", ChangeData, false},
+		{"/data/ns__Employee__ChangeEvent", ChangeData, false},
+		{"/data/ChangeEvents", ChangeData, true},
+		{"/data/SalesEvents__chn", ChangeData, true},
+		{"/event/Low_Ink__e", PlatformEvent, false},
+		{"/event/ns__Low_Ink__e", PlatformEvent, false},
+		{"/event/LoginEventStream", PlatformEvent, false},
+		{"/event/BatchApexErrorEvent", PlatformEvent, false},
+		{"/event/Order_Channel__chn", PlatformEvent, true},
+	} {
+		kind, multi, wrong := classify(tt.channel)
+		if wrong != nil {
+			t.Errorf("%s: %s", tt.channel, wrong.message)
+		} else if kind != tt.kind || multi != tt.multi {
+			t.Errorf("%s: kind %v, multi %v, want %v, %v", tt.channel, kind, multi, tt.kind, tt.multi)
+		}
+	}
+}
+
+// TestClassifyHints checks that what is suggested is itself accepted.
+func TestClassifyHints(t *testing.T) {
+	for channel, want := range map[string]string{
+		"/data/Account":                   "/data/AccountChangeEvent",
+		"/data/Invoice__c":                "/data/Invoice__ChangeEvent",
+		"/data/ns__Invoice__c":            "/data/ns__Invoice__ChangeEvent",
+		"/data/Invoice__c__ChangeEvent":   "/data/Invoice__ChangeEvent",
+		"/data/Invoice__changeevent":      "/data/Invoice__ChangeEvent",
+		"/data/ChangeEvent":               "/data/AccountChangeEvent",
+		"/data/__chn":                     "/data/AccountChangeEvent",
+		"/data/":                          "/data/AccountChangeEvent",
+		"/data":                           "/data/AccountChangeEvent",
+		"/data/AccountChangeEvent?Name=a": "/data/AccountChangeEvent",
+		"/event/__e":                      "/event/Order__e",
+		"/event/ChangeEvents":             "/data/ChangeEvents",
+		"event/Order__e":                  "/event/Order__e",
+		"AccountChangeEvent/":             "/data/AccountChangeEvent",
+	} {
+		_, _, wrong := classify(channel)
+		if wrong == nil {
+			t.Errorf("%s: accepted", channel)
+			continue
+		}
+		if wrong.hint != want {
+			t.Errorf("%s: hint %q, want %q", channel, wrong.hint, want)
+		}
+		if _, _, again := classify(wrong.hint); again != nil {
+			t.Errorf("%s: its hint %q is itself wrong: %s", channel, wrong.hint, again.message)
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package pipeline
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sfbridge/bridge/replay"
+	"github.com/sfbridge/bridge/transform"
+)
+
+// Batch is events in arrival order. All events of a stream that share one
+// position are in the same batch, so the last one's position is reached when
+// the batch is durable.
+type Batch struct {
+	Events []transform.Event
+	// Bytes is the sum of the payloads' sizes.
+	Bytes int
+	// Holes are breaks in streams that lie before events of this batch.
+	Holes []Hole
+}
+
+// Hole is a break in a stream: what comes behind it does not follow what was
+// before it. It is entered into the gap ledger with the first event behind it,
+// in the transaction that moves the position over it.
+type Hole struct {
+	Channel string
+	Reason  string // of the ledger
+	Detail  string
+	At      int // index of the batch's first event that can lie behind it
+}
+
+// join appends b to a.
+func (a Batch) join(b Batch) Batch {
+	for _, h := range b.Holes {
+		h.At += len(a.Events)
+		a.Holes = append(a.Holes, h)
+	}
+	a.Events = append(a.Events, b.Events...) // I3: in order
+	a.Bytes += b.Bytes
+	return a
+}
+
+// Start says where a stream is read from: "earliest" or "latest" of what the
+// org retains, or after a position.
+type Start struct {
+	Earliest, Latest bool
+	After            replay.Position
+}
+
+// Resume is one stream of a lane and where to take it up.
+type Resume struct {
+	Channel string
+	Start   Start
+}
+
+// SourceTrace is what a source tells its lane while it works. The functions may
+// be called only from the goroutine that uses the source.
+type SourceTrace struct {
+	// Subscribed: a stream's subscription began (true) or ended (false).
+	Subscribed func(channel string, on bool)
+	// SessionEnded: the session is over and will be made anew.
+	SessionEnded func(why Condition)
+	// Alive: the org answered; there was nothing wrong.
+	Alive func()
+}
+
+// Source is one session that yields events of a lane's streams. One goroutine
+// calls its methods.
+type Source interface {
+	// Next blocks until it has at least one event, an error, or ctx ends. It
+	// may return both events and an error: the events are good. After an
+	// error for which the policy says so it is called again; it paces itself.
+	Next(ctx context.Context) (Batch, error)
+	// Restart subscribes a stream again at another place.
+	Restart(channel string, at Start) error
+	// Halt ends the subscription of one stream; the others go on.
+	Halt(channel string) error
+	// Close releases the session at the org, within ctx.
+	Close(ctx context.Context) error
+}
+
+// Encoder turns one event into the records that Kafka shall hold. It appends
+// to dst and leaves dst as it was when it returns an error.
+type Encoder interface {
+	Encode(ctx context.Context, dst []*kgo.Record, ev *transform.Event) ([]*kgo.Record, transform.Meta, error)
+}
+
+// Writer makes records and positions durable as one unit (I2).
+type Writer interface {
+	Commit(ctx context.Context, records, positions []*kgo.Record) error
+	Close(ctx context.Context) error
+}
+
+// Positions is the part of the position topic that a lane needs;
+// *[replay.Store] is one.
+type Positions interface {
+	Barrier(lane int32) replay.Barrier
+	Load(ctx context.Context, lane int32, b replay.Barrier) (map[replay.Key]replay.Entry, error)
+	Record(e replay.Entry) *kgo.Record
+}
+
+var _ Positions = (*replay.Store)(nil)
+
+// Ledger makes the records of the gap ledger; *[transform.Ledger] is one.
+type Ledger interface {
+	Record(ctx context.Context, h *transform.Hole) (*kgo.Record, error)
+}
+
+var _ Ledger = (*transform.Ledger)(nil)

@@ -1,0 +1,314 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sfbridge/bridge/replay"
+	"github.com/sfbridge/bridge/sink"
+	"github.com/sfbridge/bridge/transform"
+)
+
+// committer turns one batch at a time into one commit. Its slices are kept
+// between batches.
+type committer struct {
+	l       *Lane
+	w       Writer
+	records []*kgo.Record
+	owners  []int // owners[i] is the index of the event that records[i] came from
+	fates   []fate
+	marks   map[string]mark
+	// stops holds, for a stream that halts within this batch, the position of
+	// the event that halted it. That event, the others of its group and all
+	// later ones of the stream are given back.
+	stops map[string]string
+	// onHalt is called when a stream was halted.
+	onHalt func()
+	// holes are those that no event behind them was committed for yet; filled
+	// holds those that this pass over the batch has entered into the ledger.
+	holes  map[string]Hole
+	filled map[string]bool
+}
+
+// fate is what became of one event of the batch (I1).
+type fate struct {
+	kind    fateKind
+	records int // without those of the ledger
+	gaps    int // entries of the ledger
+	time    time.Time
+	letter  error // why it is a dead letter
+}
+
+type fateKind uint8
+
+const (
+	produced fateKind = iota
+	deadLettered
+	returned
+)
+
+// mark is the position that a stream reaches with the batch.
+type mark struct {
+	position string
+	time     time.Time
+}
+
+func newCommitter(l *Lane, w Writer, onHalt func()) committer {
+	return committer{l: l, w: w, onHalt: onHalt, marks: make(map[string]mark), stops: make(map[string]string),
+		holes: make(map[string]Hole), filled: make(map[string]bool)}
+}
+
+// commit makes a batch durable, or returns why the session must end.
+func (c *committer) commit(ctx context.Context, b Batch) error {
+	clear(c.stops)
+	for _, h := range b.Holes {
+		c.holes[h.Channel] = h
+	}
+	tooLarge := make(map[int]error) // by event, found by earlier tries of this commit
+	for {
+		err := c.encodeAll(ctx, b.Events, tooLarge)
+		if errors.Is(err, errHalted) {
+			continue // again, without what follows the halt
+		}
+		if err != nil {
+			return err
+		}
+		positions := c.positions()
+		if len(c.records)+len(positions) == 0 {
+			c.committed(b.Events) // all given back: nothing to make durable
+			return nil
+		}
+		began := time.Now()
+		err = c.w.Commit(ctx, c.records, positions) // I2: no other call moves a position
+		if large, ok := errors.AsType[*sink.RecordTooLargeError](err); ok && large.Index < len(c.owners) {
+			ev := c.owners[large.Index]
+			if _, again := tooLarge[ev]; !again {
+				tooLarge[ev] = err
+				continue
+			}
+		}
+		if err != nil {
+			c.l.cfg.Stats.FailedCommits.Add(1)
+			return fmt.Errorf("committing %d records of lane %d: %w", len(c.records), c.l.cfg.Lane, err)
+		}
+		c.l.cfg.Stats.well(c.l.cfg.Lane)
+		c.l.cfg.Stats.commit(time.Since(began), len(c.records))
+		c.committed(b.Events)
+		return nil
+	}
+}
+
+// settle forgets the holes that are in the ledger now; the others lie before
+// the events of the next batch.
+func (c *committer) settle() {
+	for channel := range c.filled {
+		delete(c.holes, channel)
+	}
+	for channel, h := range c.holes {
+		h.At = 0
+		c.holes[channel] = h
+	}
+}
+
+// errHalted says that a stream halted while its batch was being encoded. The
+// batch is encoded anew: events of the halting group that were already encoded
+// must not be committed, since they come again with the rest of the group.
+var errHalted = errors.New("stream halted within the batch")
+
+// encodeAll fills records, fates and marks from the events.
+func (c *committer) encodeAll(ctx context.Context, events []transform.Event, tooLarge map[int]error) error {
+	c.records, c.owners, c.fates = c.records[:0], c.owners[:0], c.fates[:0]
+	clear(c.marks)
+	clear(c.filled)
+	passed := make(map[string]bool, len(c.stops)) // streams whose halting group was reached
+	for i := range events {
+		ev := &events[i]
+		if c.stopped(ev, passed) {
+			c.fates = append(c.fates, fate{kind: returned})
+			continue
+		}
+		before := len(c.records)
+		f, err := c.encode(ctx, ev, i, tooLarge[i])
+		if err != nil {
+			return err
+		}
+		for range len(c.records) - before {
+			c.owners = append(c.owners, i)
+		}
+		f.records = len(c.records) - before - f.gaps
+		c.fates = append(c.fates, f)
+		c.mark(ev, f.time)
+	}
+	return nil
+}
+
+// stopped says whether an event lies at or behind the halt of its stream.
+func (c *committer) stopped(ev *transform.Event, passed map[string]bool) bool {
+	stop, here := c.stops[ev.Channel]
+	if !here {
+		s, ok := c.l.streams[ev.Channel]
+		return ok && s.stats.haltedWhy() != ""
+	}
+	if ev.Position == stop {
+		passed[ev.Channel] = true
+	}
+	return passed[ev.Channel]
+}
+
+// encode gives one event its fate. An error ends the session, but for errHalted.
+func (c *committer) encode(ctx context.Context, ev *transform.Event, at int, tooLarge error) (fate, error) {
+	s, ok := c.l.streams[ev.Channel]
+	if !ok {
+		return fate{}, &ExitError{Code: ExitRuntime, Err: fmt.Errorf("an event of %s came to lane %d, which does not have that stream", ev.Channel, c.l.cfg.Lane)}
+	}
+	if tooLarge != nil {
+		return c.reject(s, ev, tooLarge, false)
+	}
+	retry := newBackoff()
+	for {
+		f, err := c.event(ctx, s, ev, at)
+		if err == nil {
+			return f, nil
+		}
+		cond := classifyEncode(err)
+		switch Decide(cond, false).Action {
+		case SetAside:
+			return c.reject(s, ev, err, true)
+		case HaltStream:
+			return fate{}, c.halt(ev, err)
+		case RetryBatch: // the batch is held, nothing is skipped
+			wait := retry.NextBackOff()
+			c.l.cfg.Stats.trouble(c.l.cfg.Lane, cond, err)
+			c.l.cfg.Log.Warn().Err(err).Str("channel", ev.Channel).Dur("retry_in", wait).Msg("encoding waits")
+			if !sleep(ctx, wait) {
+				return fate{}, ctx.Err()
+			}
+		default:
+			return fate{}, err
+		}
+	}
+}
+
+// event appends the records of one event, and those of the gap ledger that
+// belong with it. On an error nothing was appended.
+func (c *committer) event(ctx context.Context, s *laneStream, ev *transform.Event, at int) (fate, error) {
+	records, meta, err := c.l.cfg.Encoder.Encode(ctx, c.records, ev)
+	if err != nil {
+		return fate{}, err
+	}
+	f := fate{time: meta.Time}
+	if meta.Gap != nil {
+		if records, err = c.enter(ctx, records, transform.HoleOf(s.Key.Org, ev, meta.Gap)); err != nil {
+			return fate{}, err
+		}
+		f.gaps++
+	}
+	if h, ok := c.holes[ev.Channel]; ok && at >= h.At && !c.filled[ev.Channel] {
+		if records, err = c.enter(ctx, records, c.hole(s, h, ev, meta.Time)); err != nil {
+			return fate{}, err
+		}
+		c.filled[ev.Channel] = true
+		f.gaps++
+	}
+	c.records = records
+	return f, nil
+}
+
+// enter appends the ledger's record of a hole.
+func (c *committer) enter(ctx context.Context, records []*kgo.Record, h *transform.Hole) ([]*kgo.Record, error) {
+	h.Detected = time.Now()
+	r, err := c.l.cfg.Ledger.Record(ctx, h)
+	if err != nil {
+		return nil, fmt.Errorf("gap ledger: %w", err)
+	}
+	return append(records, r), nil
+}
+
+// hole is the ledger's entry for a break that lies between what the stream
+// reached and an event.
+func (c *committer) hole(s *laneStream, h Hole, ev *transform.Event, at time.Time) *transform.Hole {
+	from, ok := c.marks[ev.Channel]
+	if !ok {
+		from.position, from.time = s.stats.reached()
+	}
+	return &transform.Hole{
+		Org: s.Key.Org, Channel: ev.Channel, Reason: h.Reason, Detail: h.Detail, State: transform.HoleOpen,
+		FromPosition: from.position, FromTime: from.time, ToPosition: ev.Position, ToTime: at,
+	}
+}
+
+// reject makes a dead letter of an event that cannot become a record, or halts
+// its stream, by policy (I1).
+func (c *committer) reject(s *laneStream, ev *transform.Event, why error, withPayload bool) (fate, error) {
+	if s.HaltOnBadEvent {
+		return fate{}, c.halt(ev, why)
+	}
+	c.records = append(c.records, c.l.cfg.DeadLetter.record(s.Key, ev, why, withPayload))
+	return fate{kind: deadLettered, letter: why}, nil
+}
+
+// halt stops the event's stream before the group of events that it belongs to.
+func (c *committer) halt(ev *transform.Event, why error) error {
+	c.stops[ev.Channel] = ev.Position
+	c.l.haltStream(ev.Channel, fmt.Errorf("event at position %s: %w", ev.Position, why))
+	c.onHalt()
+	return errHalted
+}
+
+// mark moves the position that an event's stream reaches with the batch.
+func (c *committer) mark(ev *transform.Event, at time.Time) {
+	if ev.Position == "" {
+		return // an event without a position moves none
+	}
+	m := c.marks[ev.Channel]
+	m.position = ev.Position
+	if !at.IsZero() {
+		m.time = at
+	}
+	c.marks[ev.Channel] = m
+}
+
+// positions makes the position records of the batch.
+func (c *committer) positions() []*kgo.Record {
+	out := make([]*kgo.Record, 0, len(c.marks))
+	for channel, m := range c.marks {
+		s := c.l.streams[channel]
+		out = append(out, c.l.cfg.Positions.Record(replay.Entry{
+			Key: s.Key, Position: replay.Position(m.position), EventTime: m.time,
+			Updated: time.Now(), Source: sourceName, Owner: c.l.cfg.Owner,
+		}))
+	}
+	return out
+}
+
+// sourceName says in a position record what kind of token its position is.
+const sourceName = "cometd"
+
+// committed counts what is durable now.
+func (c *committer) committed(events []transform.Event) {
+	c.settle()
+	c.l.backoff.Reset()
+	for i := range events {
+		s := c.l.streams[events[i].Channel]
+		s.stats.Gaps.Add(uint64(c.fates[i].gaps)) //nolint:gosec // a small count
+		switch f := c.fates[i]; f.kind {
+		case produced:
+			s.stats.Records.Add(uint64(f.records))
+			s.stats.Produced.Add(1)
+		case deadLettered:
+			s.stats.DeadLettered.Add(1)
+			c.l.cfg.Log.Error().Err(f.letter).Str("channel", events[i].Channel).Str("position", events[i].Position).
+				Msg("event became a dead letter")
+		case returned:
+			s.stats.Returned.Add(1)
+		}
+	}
+	now := time.Now()
+	for channel, m := range c.marks {
+		c.l.streams[channel].stats.progress(m.position, m.time, now)
+	}
+}

@@ -1,0 +1,235 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sfbridge/bridge/replay"
+)
+
+// Stream is one stream of a lane and its policies.
+type Stream struct {
+	Key   replay.Key
+	Start Start // where it begins when the positions topic does not know it
+	// OnExpired is where a stream goes on whose position the org refuses:
+	// earliest, latest, or neither to halt it.
+	OnExpired Start
+	// HaltOnBadEvent halts the stream at an event that cannot become a record;
+	// otherwise the event becomes a dead letter.
+	HaltOnBadEvent bool
+}
+
+// LaneConfig is everything that a lane is made of.
+type LaneConfig struct {
+	Lane      int32
+	Streams   []Stream
+	Positions Positions
+	// OpenWriter opens the lane's producer, which fences an older owner (I7).
+	OpenWriter func(ctx context.Context) (Writer, error)
+	// OpenSource opens a session that resumes the streams.
+	OpenSource func(ctx context.Context, streams []Resume, trace SourceTrace) (Source, error)
+	Encoder    Encoder
+	DeadLetter DeadLetter
+	Ledger     Ledger
+	// MaxEvents and MaxBytes bound the batch that waits and so, twice, the
+	// lane's memory.
+	MaxEvents, MaxBytes int
+	// Owner is written into position records, for humans.
+	Owner string
+	Stats *Stats
+	Log   zerolog.Logger
+}
+
+// Lane carries the events of its streams to Kafka. See the package comment.
+type Lane struct {
+	cfg     LaneConfig
+	streams map[string]*laneStream
+	backoff *backoff.ExponentialBackOff
+	ran     bool // the positions were read at least once in this process: what fails later is not the start
+}
+
+type laneStream struct {
+	Stream
+	stats *StreamStats
+}
+
+// NewLane makes a lane; nothing is opened before [Lane.Run].
+func NewLane(cfg LaneConfig) *Lane {
+	l := &Lane{cfg: cfg, streams: make(map[string]*laneStream, len(cfg.Streams)), backoff: newBackoff()}
+	for _, s := range cfg.Streams {
+		l.streams[s.Key.Channel] = &laneStream{Stream: s, stats: cfg.Stats.Stream(s.Key.Channel)}
+	}
+	return l
+}
+
+// Run carries events until intake ends: it then drains what was taken (I6),
+// closes the session and the producer, and returns nil. When ctx ends it stops
+// at once; what was taken and not committed comes again at the next start. An
+// ending that the policy table decided on is returned as *[ExitError]; a lane
+// that another owner has taken over ends with [sink.ErrFenced].
+func (l *Lane) Run(ctx, intake context.Context) error {
+	if len(l.streams) == 0 {
+		return nil // a lane without streams costs nothing
+	}
+	for {
+		err := l.session(ctx, intake)
+		if err == nil {
+			return nil
+		}
+		if intake.Err() != nil {
+			return drained(ctx, err)
+		}
+		if err = l.decide(err); err != nil {
+			return err
+		}
+		if !sleep(intake, l.backoff.NextBackOff()) {
+			return nil
+		}
+	}
+}
+
+// drained drops an error that only says that we were asked to stop. One that
+// says that something taken was not made durable is kept: it comes again at the
+// next start, but whoever reads the exit code should know.
+func drained(ctx context.Context, err error) error {
+	if ctx.Err() == nil && Classify(err) == Stopped {
+		return nil
+	}
+	return err
+}
+
+// decide asks the policy table about the end of a session. Nil means: reopen.
+func (l *Lane) decide(err error) error {
+	if exit, ok := errors.AsType[*ExitError](err); ok {
+		return exit
+	}
+	cond := Classify(err)
+	d := Decide(cond, !l.ran)
+	switch d.Action {
+	case Exit:
+		return &ExitError{Code: d.Code, Err: err}
+	case StopLane:
+		return err
+	default:
+		l.cfg.Stats.trouble(l.cfg.Lane, cond, err)
+		l.cfg.Log.Warn().Err(err).Str("condition", string(cond)).Int32("lane", l.cfg.Lane).
+			Msg("lane is taken up anew from its stored positions")
+		return nil
+	}
+}
+
+// session opens everything in the one right order, carries events, and closes
+// everything: producer first (it fences the older owner), barrier, positions,
+// then the subscription.
+func (l *Lane) session(ctx, intake context.Context) error {
+	w, err := l.cfg.OpenWriter(intake) // I7: from here on no older owner can commit
+	if err != nil {
+		return fmt.Errorf("opening the producer of lane %d: %w", l.cfg.Lane, err)
+	}
+	defer l.closing("producer", w.Close)
+
+	resume, err := l.positions(intake, w)
+	if err != nil {
+		return err
+	}
+	if len(resume) == 0 {
+		return l.allHalted()
+	}
+	src, err := l.cfg.OpenSource(intake, resume, l.trace())
+	if err != nil {
+		return err
+	}
+	defer l.closing("session", src.Close)
+	l.cfg.Log.Info().Int32("lane", l.cfg.Lane).Int("streams", len(resume)).Msg("lane runs")
+	return newCarrier(l, src, w).run(ctx, intake)
+}
+
+// closeTimeout bounds each of the two closings at the end of a session. Both
+// only spare others a wait: the session at the org would lapse after 40 s, the
+// transaction would time out.
+const closeTimeout = 5 * time.Second
+
+// closing runs a close function under a context of its own, since the lane's
+// may have ended. Its failure changes nothing that is durable: it is logged,
+// and is not the reason why a session ended.
+func (l *Lane) closing(what string, f func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := f(ctx); err != nil {
+		l.cfg.Log.Debug().Err(err).Int32("lane", l.cfg.Lane).Msgf("closing the %s", what)
+	}
+}
+
+// positions reads where the lane's streams stand: a barrier is committed
+// through the fenced producer and read back, so that everything that an older
+// owner committed lies before it.
+func (l *Lane) positions(ctx context.Context, w Writer) ([]Resume, error) {
+	b := l.cfg.Positions.Barrier(l.cfg.Lane)
+	if err := w.Commit(ctx, nil, []*kgo.Record{b.Record()}); err != nil {
+		return nil, fmt.Errorf("writing the barrier of lane %d: %w", l.cfg.Lane, err)
+	}
+	stored, err := l.cfg.Positions.Load(ctx, l.cfg.Lane, b)
+	if err != nil {
+		return nil, fmt.Errorf("reading the positions of lane %d: %w", l.cfg.Lane, err)
+	}
+	l.ran = true
+	var out []Resume
+	for _, channel := range slices.Sorted(maps.Keys(l.streams)) {
+		s := l.streams[channel]
+		if s.stats.haltedWhy() != "" {
+			continue
+		}
+		start := s.Start
+		if e, ok := stored[s.Key]; ok {
+			start = Start{After: e.Position}
+			s.stats.progress(string(e.Position), e.EventTime, e.Updated)
+		}
+		out = append(out, Resume{Channel: channel, Start: start})
+	}
+	return out, nil
+}
+
+func (l *Lane) trace() SourceTrace {
+	return SourceTrace{
+		Subscribed: func(channel string, on bool) {
+			if s, ok := l.streams[channel]; ok {
+				s.stats.setSubscribed(on)
+				l.cfg.Log.Debug().Str("channel", channel).Bool("subscribed", on).Msg("subscription")
+			}
+		},
+		SessionEnded: l.cfg.Stats.SessionEnded,
+		Alive:        func() { l.cfg.Stats.well(l.cfg.Lane) },
+	}
+}
+
+// haltStream stops one stream for the life of this process and tells why.
+func (l *Lane) haltStream(channel string, why error) {
+	s, ok := l.streams[channel]
+	if !ok || s.stats.haltedWhy() != "" {
+		return
+	}
+	s.stats.halt(why.Error())
+	l.cfg.Log.Error().Err(why).Str("channel", channel).
+		Msg("stream is halted; its position stays where it is, the other streams go on")
+}
+
+// allHalted is the end of a lane in which nothing is left to do.
+func (l *Lane) allHalted() error {
+	var whys []error
+	for _, channel := range slices.Sorted(maps.Keys(l.streams)) {
+		why := l.streams[channel].stats.haltedWhy()
+		if why == "" {
+			return nil
+		}
+		whys = append(whys, fmt.Errorf("%s is halted: %s", channel, why))
+	}
+	return &ExitError{Code: ExitHalted, Err: errors.Join(whys...)}
+}

@@ -1,0 +1,123 @@
+package streaming
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
+	"github.com/sfbridge/bridge/cometd"
+	"github.com/sfbridge/bridge/salesforce"
+	"github.com/sfbridge/bridge/transform"
+)
+
+// Config is what a session needs.
+type Config struct {
+	// Client is the CometD client's configuration; Open sets Authorize and Trace.
+	Client cometd.Config
+	Tokens *salesforce.TokenSource
+	// APIVersion is that of the endpoint, such as "66.0".
+	APIVersion string
+	// OrgID is the org whose positions are resumed; a token of another org is
+	// an error, since its replay ids mean something else.
+	OrgID string
+}
+
+// Source is one CometD session.
+type Source struct {
+	client *cometd.Client
+}
+
+var _ pipeline.Source = (*Source)(nil)
+
+// Open prepares a session that resumes the streams; nothing is sent before the
+// first Next.
+func Open(cfg Config, streams []pipeline.Resume, trace pipeline.SourceTrace) (*Source, error) {
+	cfg.Client.Authorize = authorizer(cfg)
+	cfg.Client.Trace = clientTrace(streams, trace)
+	client, err := cometd.New(cfg.Client)
+	if err != nil {
+		return nil, fmt.Errorf("making the CometD client: %w", err)
+	}
+	for _, s := range streams {
+		from, err := from(s.Channel, s.Start)
+		if err != nil {
+			return nil, err
+		}
+		if err := client.Subscribe(s.Channel, from); err != nil {
+			return nil, &pipeline.SourceError{Condition: pipeline.ChannelRefused, Channel: s.Channel, Err: err}
+		}
+	}
+	return &Source{client: client}, nil
+}
+
+// Next returns the events that have arrived.
+func (s *Source) Next(ctx context.Context) (pipeline.Batch, error) {
+	events, err := s.client.Next(ctx)
+	b := pipeline.Batch{}
+	if len(events) > 0 {
+		now := time.Now()
+		b.Events = make([]transform.Event, len(events))
+		for i := range events {
+			b.Events[i] = event(&events[i], now)
+			b.Bytes += len(events[i].Payload)
+		}
+	}
+	if err != nil {
+		return b, sourceError(err)
+	}
+	return b, nil
+}
+
+// event belongs to the stream that was subscribed to, whatever name the message
+// has for it. A message without a payload keeps its whole data: it will be
+// refused as an event, and its dead letter shall hold what Salesforce sent (I1).
+func event(e *cometd.Event, received time.Time) transform.Event {
+	ev := transform.Event{
+		Channel: e.Subscription, SchemaID: e.Schema, UUID: e.UUID, APIName: e.APIName,
+		Payload: e.Payload, ReceivedAt: received,
+	}
+	if ev.Channel == "" {
+		ev.Channel = e.Channel
+	}
+	if ev.Payload == nil {
+		ev.Payload = e.Data
+	}
+	if e.HasReplayID {
+		ev.Position = strconv.FormatInt(e.ReplayID, 10)
+	}
+	return ev
+}
+
+// Restart subscribes a stream again at another place.
+func (s *Source) Restart(channel string, at pipeline.Start) error {
+	from, err := from(channel, at)
+	if err != nil {
+		return err
+	}
+	return s.client.Subscribe(channel, from)
+}
+
+// Halt ends the subscription of one stream.
+func (s *Source) Halt(channel string) error { return s.client.Unsubscribe(channel) }
+
+// Close disconnects from the org.
+func (s *Source) Close(ctx context.Context) error { return s.client.Close(ctx) }
+
+func from(channel string, at pipeline.Start) (cometd.From, error) {
+	switch {
+	case at.Earliest:
+		return cometd.Earliest(), nil
+	case at.Latest:
+		return cometd.Latest(), nil
+	}
+	id, err := strconv.ParseInt(string(at.After), 10, 64)
+	if err == nil && id < 0 {
+		err = fmt.Errorf("a replay id is not negative")
+	}
+	if err != nil {
+		return cometd.From{}, &pipeline.PositionError{Channel: channel, Position: string(at.After), Err: err}
+	}
+	return cometd.After(id), nil
+}
