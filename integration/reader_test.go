@@ -1,0 +1,102 @@
+package integration
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sfbridge/bridge/integration/oracle"
+)
+
+// reader is an independent read_committed consumer of all record topics of a
+// site.
+type reader struct {
+	mu    sync.Mutex
+	seen  []oracle.Record
+	moved chan struct{}
+	err   error
+}
+
+// read starts a reader that ends with the test.
+func (s *site) read(tb testing.TB) *reader {
+	tb.Helper()
+	cl, err := kgo.NewClient(
+		kgo.SeedBrokers(s.brokers...), kgo.ConsumeRegex(), kgo.ConsumeTopics(`^`+s.prefix+`\.[A-Z].*`),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.MetadataMinAge(250*time.Millisecond), kgo.MetadataMaxAge(500*time.Millisecond), kgo.AlwaysRetryEOF(),
+	)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r := &reader{moved: make(chan struct{}, 1)}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.run(ctx, cl)
+	}()
+	tb.Cleanup(func() { stop(); <-ended; cl.Close() })
+	return r
+}
+
+func (r *reader) run(ctx context.Context, cl *kgo.Client) {
+	for ctx.Err() == nil {
+		fetches := cl.PollFetches(ctx) // errors of a broker that restarts pass
+		r.mu.Lock()
+		for rec := range fetches.RecordsAll() {
+			id, err := oracle.Read(rec)
+			if err != nil && r.err == nil {
+				r.err = err
+			}
+			r.seen = append(r.seen, id)
+		}
+		r.mu.Unlock()
+		select {
+		case r.moved <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (r *reader) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.seen)
+}
+
+// wait blocks until n records were seen, or fails.
+func (r *reader) wait(tb testing.TB, n int, within time.Duration, state func() string) {
+	tb.Helper()
+	late := time.After(within)
+	for r.count() < n {
+		select {
+		case <-r.moved:
+		case <-late:
+			tb.Fatalf("%d of %d records after %s\n%s", r.count(), n, within, state())
+		}
+	}
+}
+
+// exactly checks that what was read is exactly what the org published. Called
+// when the bridge has ended, it would see a record too many as well.
+func (s *site) exactly(tb testing.TB, r *reader) {
+	tb.Helper()
+	want := oracle.Expected(s.org.LedgerFrom(0), s.channels)
+	r.mu.Lock()
+	got, err := slices.Clone(r.seen), r.err
+	r.mu.Unlock()
+	if err != nil {
+		tb.Error(err)
+	}
+	diff := oracle.Compare(want, got)
+	for _, d := range diff[:min(len(diff), 20)] {
+		tb.Error(d)
+	}
+	if len(diff) > 0 {
+		tb.Errorf("%d differences between %d records published and %d read", len(diff), len(want), len(got))
+	}
+}
