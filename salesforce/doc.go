@@ -2,7 +2,10 @@
 //
 // # What it does
 //
-// Three grants get an access token: JWTBearer, ClientCredentials and Password.
+// Four grants get an access token: JWTBearer, ClientCredentials, RefreshToken and
+// Password. WebServer is the login of a user by the browser, which brings the
+// refresh token that a Store keeps, such as FileStore. KeyFile follows a private
+// key that is replaced on disk.
 // A TokenSource keeps the token of one grant and shares it. A Client asks the
 // REST API with that token: API versions, event schemas, object descriptions,
 // the id of the org, or any path by Get.
@@ -11,11 +14,16 @@
 //
 //   - One exchange serves any number of concurrent callers, and a failed one is
 //     forgotten: the next caller asks again.
+//   - A token whose end the reply told is renewed ahead of it, by one of its
+//     callers; if that fails for a reason that passes, the token that is still
+//     good is used on.
+//   - A rotated refresh token is on disk before the access token that came with it
+//     is used. Processes that share a FileStore refresh one after the other.
 //   - A REST request whose session has ended is sent once more with a new token,
 //     and nothing else is ever sent twice. Waiting and retrying belong to the
 //     caller, who asks Retryable.
-//   - A token, password, client secret, assertion or private key never appears in
-//     an error or in the output of package fmt or encoding/json.
+//   - A token, password, client secret, assertion, authorization code or private
+//     key never appears in an error or in the output of package fmt or encoding/json.
 //   - The access token and the login form go to the host they were meant for:
 //     a redirect to another host is an error, plain http too (except on
 //     loopback, or where AllowPlainHTTP says so).
@@ -27,20 +35,24 @@
 //
 // It never revokes a token: Salesforce may hand the same one to several
 // programs, and revoking it would end the sessions of all. It does not write,
-// query or page; it does not log, and it keeps no state outside its values. It
-// does not renew tokens ahead of time, since Salesforce tells no expiry.
+// query or page; it does not log, and it keeps no state outside its values and the
+// token's file. It opens no browser and listens on no port. It does not guess when
+// a token ends: without an expires_in, which is the rule, a token is used until
+// Salesforce refuses it.
 //
 // # Concurrency
 //
-// TokenSource and Client are for any number of goroutines. The grants are plain
-// values that must not be changed after their first use. The only goroutine that
-// this package starts runs one token exchange; see TokenSource.Renew for who
-// waits for it.
+// TokenSource, Client, KeyFile and RefreshToken are for any number of goroutines.
+// The other grants are plain values; none must be changed after its first use. The
+// only goroutine that this package starts runs one token exchange; see
+// TokenSource.Renew for who waits for it.
 //
 // # Errors
 //
 //   - *ConfigError, *KeyError: something given to this package is wrong.
-//   - *OAuthError: the token endpoint refused; Hint says what to change.
+//   - *OAuthError: the token or authorize endpoint refused; Hint says what to change.
+//   - *StoreError: the file of a refresh token cannot be read, locked or replaced.
+//   - ErrState, ErrCodeUsed: a redirect that must not be followed up.
 //   - *APIError: the REST API refused.
 //   - *ReplyError: a reply of success that cannot be used.
 //   - *NetworkError: no whole reply arrived.

@@ -32,17 +32,19 @@ func (e *ConfigError) Error() string { return e.Field + " " + e.Problem + "; try
 type KeyError struct {
 	Problem string
 	Try     string
+	// Protected says that the key needs a password and none, or another one, was given.
+	Protected bool
 }
 
 func (e *KeyError) Error() string { return "reading the private key: " + e.Problem + "; try: " + e.Try }
 
-// OAuthError is a refusal by the token endpoint (Salesforce help, "OAuth 2.0
-// Authorization Errors").
+// OAuthError is a refusal by the token or the authorize endpoint (Salesforce help,
+// "OAuth 2.0 Authorization Errors").
 type OAuthError struct {
 	Code        string // "error" of the reply, empty if it was not the API's JSON
 	Description string // "error_description", or what came instead
 	Hint        string // what to change, in plain language
-	Status      int    // of HTTP
+	Status      int    // of HTTP, 0 if the refusal came with a redirect
 	Host        string // that was asked
 	// Temporary says that the same login can succeed later though nobody changes
 	// anything.
@@ -58,12 +60,44 @@ func (e *OAuthError) Error() string {
 	if e.Code != "" {
 		b.WriteString(e.Code + ": ")
 	}
-	fmt.Fprintf(&b, "%s (HTTP %d)", e.Description, e.Status)
+	b.WriteString(e.Description)
+	if e.Status != 0 {
+		fmt.Fprintf(&b, " (HTTP %d)", e.Status)
+	}
 	if e.Hint != "" {
 		b.WriteString("; try: " + e.Hint)
 	}
 	return b.String()
 }
+
+// StoreError says why a stored refresh token cannot be read, locked or replaced.
+type StoreError struct {
+	Path    string
+	Problem string
+	Try     string
+	Err     error // may be nil
+	// Temporary says that the same can succeed later though nobody changes anything.
+	Temporary bool
+}
+
+func (e *StoreError) Error() string {
+	text := "refresh token in " + quote(e.Path) + " " + e.Problem
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text + "; try: " + e.Try
+}
+
+// Unwrap returns what the file system said.
+func (e *StoreError) Unwrap() error { return e.Err }
+
+// Refusals of a redirect by Authorization.Finish.
+var (
+	// ErrState: the redirect belongs to another authorization, or to nobody's.
+	ErrState = errors.New("the redirect has another state than the one that was sent; try: begin the login again, and open its URL only once")
+	// ErrCodeUsed: an authorization brings one login.
+	ErrCodeUsed = errors.New("this authorization has been used; try: begin the login again")
+)
 
 // APIError is a refusal by the REST API (REST API Developer Guide, "Status Codes
 // and Error Responses"). If the reply lists several errors it has the code and
@@ -149,8 +183,11 @@ func Retryable(err error) bool {
 		api     *APIError
 		reply   *ReplyError
 		network *NetworkError
+		store   *StoreError
 	)
 	switch {
+	case errors.As(err, &store):
+		return store.Temporary
 	case errors.As(err, &oauth):
 		return oauth.Temporary
 	case errors.As(err, &api):

@@ -25,6 +25,8 @@ const (
 	grantJWT grantKind = iota + 1
 	grantClientCredentials
 	grantPassword
+	grantRefresh
+	grantCode
 )
 
 // tokenRequest is one request to the token endpoint.
@@ -45,14 +47,30 @@ type tokenReply struct {
 	InstanceURL      string          `json:"instance_url"`
 	ID               string          `json:"id"`
 	TokenType        string          `json:"token_type"`
-	IssuedAt         json.RawMessage `json:"issued_at"` // string of ms
+	IssuedAt         json.RawMessage `json:"issued_at"`  // string of ms
+	ExpiresIn        json.RawMessage `json:"expires_in"` // seconds, as number or string; mostly absent
+	RefreshToken     string          `json:"refresh_token"`
 	Error            string          `json:"error"`
 	ErrorDescription string          `json:"error_description"`
 }
 
-// send asks for a token. Redirects are not followed: a 307 would send the login
-// form, with its secrets, to wherever it points.
+// issued is what the token endpoint gives out.
+type issued struct {
+	token   Token
+	refresh Secret // empty: none came
+}
+
+// send asks for a token.
 func (r tokenRequest) send(ctx context.Context) (Token, error) {
+	got, err := r.exchange(ctx)
+	return got.token, err
+}
+
+// exchange asks for a token. Redirects are not followed: a 307 would send the
+// login form, with its secrets, to wherever it points. A refresh token that came
+// with a reply that cannot be used otherwise is returned with the error: the one
+// that it replaces may be worth nothing any more.
+func (r tokenRequest) exchange(ctx context.Context) (issued, error) {
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -63,20 +81,20 @@ func (r tokenRequest) send(ctx context.Context) (Token, error) {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint.String(), strings.NewReader(r.form.Encode()))
 	if err != nil {
-		return Token{}, &ConfigError{Field: "LoginURL", Problem: "makes no request: " + clean(err.Error(), r.secrets...), Try: "https://<host>"}
+		return issued{}, &ConfigError{Field: "LoginURL", Problem: "makes no request: " + clean(err.Error(), r.secrets...), Try: "https://<host>"}
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
 
 	got, err := roundTrip(ctx, clientWith(r.http, followNone), req, tokenReplyBytes, tokenTimeout)
 	if err != nil && !errors.Is(err, errTooLarge) {
-		return Token{}, err
+		return issued{}, err
 	}
 	var parsed tokenReply
 	isJSON := err == nil && decode(got.body, &parsed) == nil
 	switch {
 	case got.status != http.StatusOK, isJSON && parsed.Error != "":
-		return Token{}, r.refusal(got, parsed)
+		return issued{}, r.refusal(got, parsed)
 	case !isJSON:
 		// The body is not shown: it may hold the token.
 		problem, temporary := "it is not the JSON of a token", true
@@ -85,9 +103,10 @@ func (r tokenRequest) send(ctx context.Context) (Token, error) {
 		} else if title := htmlTitle(string(got.body)); title != "" {
 			problem = "it is an HTML page titled " + strconv.Quote(clean(title, r.secrets...))
 		}
-		return Token{}, r.unusable(got, problem, temporary)
+		return issued{}, r.unusable(got, problem, temporary)
 	}
-	return r.token(got, parsed)
+	token, err := r.token(got, parsed)
+	return issued{token: token, refresh: Secret(parsed.RefreshToken)}, err
 }
 
 // token checks a reply of success.
@@ -117,6 +136,11 @@ func (r tokenRequest) token(got *reply, parsed tokenReply) (Token, error) {
 	}
 	if ms, err := strconv.ParseInt(string(bytes.Trim(parsed.IssuedAt, `"`)), 10, 64); err == nil {
 		token.IssuedAt = time.UnixMilli(ms)
+	}
+	// By our clock and from now: issued_at is Salesforce's clock, and a token that
+	// is handed out again has an issued_at long ago.
+	if seconds, err := strconv.ParseInt(string(bytes.Trim(parsed.ExpiresIn, `"`)), 10, 32); err == nil && seconds > 0 {
+		token.Expires = r.now().Add(time.Duration(seconds) * time.Second)
 	}
 	return token, nil
 }

@@ -40,7 +40,7 @@ func (a oauthAnswer) matches(grant grantKind, code, all string) bool {
 // comparison by parts of the text, here and nowhere else.
 func oauthHint(grant grantKind, code, description string) oauthAnswer {
 	code, all := strings.ToLower(code), strings.ToLower(code+": "+description)
-	for _, table := range [][]oauthAnswer{passingAnswers(), approvalAnswers(), grantAnswers(), appAnswers()} {
+	for _, table := range [][]oauthAnswer{passingAnswers(), approvalAnswers(), grantAnswers(), userAnswers(), appAnswers()} {
 		for _, answer := range table {
 			if answer.matches(grant, code, all) {
 				return answer
@@ -98,8 +98,9 @@ func approvalAnswers() []oauthAnswer {
 // grantAnswers are the refusals whose meaning depends on the grant.
 func grantAnswers() []oauthAnswer {
 	const (
-		audience = "set the audience to https://login.salesforce.com, for a sandbox to https://test.salesforce.com, for an " +
-			"Experience Cloud site to its URL; some external client apps take only the org's My Domain URL"
+		audience = "set the audience to https://login.salesforce.com, for a sandbox or scratch org to https://test.salesforce.com, " +
+			"for an Experience Cloud site to its URL; government and other separate clouds have login hosts of their own " +
+			"(such as https://login.salesforce.mil), and some external client apps take only the org's My Domain URL"
 		myDomain = "set the login URL to the org's My Domain (https://<name>.my.salesforce.com): " +
 			"the client credentials flow is not served at login.salesforce.com and test.salesforce.com"
 		expired   = "wait for the next attempt, which signs a new assertion; if it repeats, compare this machine's clock with Salesforce's"
@@ -124,6 +125,37 @@ func grantAnswers() []oauthAnswer {
 		{grant: grantPassword, code: "unsupported_grant_type", hint: noPassword},
 		{grant: grantClientCredentials, code: "unsupported_grant_type", hint: noCredentials},
 		{grant: grantJWT, code: "unsupported_grant_type", hint: noJWT},
+	}
+}
+
+// userAnswers are the refusals of the flows in which a user logs in by a browser,
+// once or by the refresh token that this left.
+func userAnswers() []oauthAnswer {
+	const (
+		again = `run "bridge login" again: the refresh token has expired, was revoked in the org, was pushed out by newer ` +
+			"authorizations (an app keeps five for each user), or was rotated and then used by a second program, " +
+			"which revokes all of them"
+		code     = "begin the login again: an authorization code is good once, and for 15 minutes"
+		verifier = "begin the login again, and let no other login run at the same time"
+		callback = "add the redirect URL of this login to the app's callback URLs, letter by letter: host, port and path count"
+		denied   = "log in again and choose Allow; if nobody was asked, approve the user for the app in its policies"
+		noFlow   = `switch on the authorization code flow ("Web Server Flow") and the refresh token flow in the app`
+		scope    = `give the app the scopes "Manage user data via APIs (api)" and "Perform requests at any time (refresh_token, offline_access)"`
+		pkce     = `log in with PKCE (S256), which the app demands`
+	)
+	return []oauthAnswer{
+		{grant: grantRefresh, code: "invalid_grant", text: "expired", hint: again},
+		{grant: grantRefresh, code: "invalid_grant", text: "token", hint: again},
+		{grant: grantRefresh, code: "unsupported_grant_type", hint: noFlow},
+		{grant: grantCode, code: "invalid_grant", text: "verifier", hint: verifier},
+		{grant: grantCode, code: "invalid_grant", text: "code", hint: code},
+		{grant: grantCode, code: "invalid_request", text: "challenge", hint: pkce},
+		{grant: grantCode, code: "redirect_uri_mismatch", hint: callback},
+		{grant: grantCode, text: "redirect_uri must match", hint: callback},
+		{grant: grantCode, code: "access_denied", hint: denied},
+		{grant: grantCode, code: "invalid_scope", hint: scope},
+		{grant: grantCode, code: "unsupported_response_type", hint: noFlow},
+		{grant: grantCode, code: "unsupported_grant_type", hint: noFlow},
 	}
 }
 

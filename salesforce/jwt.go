@@ -3,19 +3,12 @@ package salesforce
 import (
 	"context"
 	"crypto/rsa"
+	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-)
-
-// The general login hosts. An org's administrator can close them, so that logins
-// go by the org's My Domain only.
-const (
-	ProductionLoginURL = "https://login.salesforce.com" // production and developer orgs
-	SandboxLoginURL    = "https://test.salesforce.com"
 )
 
 const (
@@ -33,14 +26,18 @@ type JWTBearer struct {
 	// LoginURL is the login host or the org's My Domain, with scheme. Empty:
 	// ProductionLoginURL.
 	LoginURL string
-	// Audience is the assertion's aud. Empty: SandboxLoginURL if LoginURL is that
-	// or the My Domain of a sandbox, else ProductionLoginURL. Experience Cloud
-	// sites need their own URL, and some external client apps the My Domain URL.
+	// Audience is the assertion's aud. Empty: what AudienceFor makes of LoginURL.
+	// Experience Cloud sites need their own URL, and some external client apps the
+	// My Domain URL.
 	Audience string
 	// ClientID is the app's consumer key, Username the user to log in as.
 	ClientID string
 	Username string
 	Key      *rsa.PrivateKey `json:"-"`
+	// KeyFrom gives the key for each exchange in place of Key, such as KeyFile.Key,
+	// which follows a file. If it returns a key and an error, the key is used, and
+	// the error is told only if the exchange fails.
+	KeyFrom func() (*rsa.PrivateKey, error) `json:"-"`
 	// HTTP sends the request. Nil: http.DefaultTransport. Redirects are not followed.
 	HTTP *http.Client `json:"-"`
 	// Now is the clock. Nil: time.Now.
@@ -62,6 +59,21 @@ func (g JWTBearer) Exchange(ctx context.Context) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
+	key, doubt := g.Key, error(nil)
+	if g.KeyFrom != nil {
+		key, doubt = g.KeyFrom()
+	}
+	if key == nil {
+		return Token{}, doubt
+	}
+	token, err := g.exchange(ctx, login, lifetime, key)
+	if err != nil && doubt != nil {
+		return Token{}, fmt.Errorf("%w; the login used the key of before, since the present one cannot be: %w", err, doubt)
+	}
+	return token, err
+}
+
+func (g JWTBearer) exchange(ctx context.Context, login *url.URL, lifetime time.Duration, key *rsa.PrivateKey) (Token, error) {
 	now := g.Now
 	if now == nil {
 		now = time.Now
@@ -70,10 +82,10 @@ func (g JWTBearer) Exchange(ctx context.Context) (Token, error) {
 	claims := jwt.MapClaims{
 		"iss": g.ClientID,
 		"sub": g.Username,
-		"aud": g.audience(login),
+		"aud": g.audience(login.Hostname()),
 		"exp": now().Add(lifetime).Unix(),
 	}
-	assertion, err := jwt.NewWithClaims(jwt.SigningMethodRS256, claims).SignedString(g.Key)
+	assertion, err := jwt.NewWithClaims(jwt.SigningMethodRS256, claims).SignedString(key)
 	if err != nil {
 		return Token{}, &KeyError{Problem: "cannot sign: " + err.Error(), Try: "use an RSA key of 2048 bits"}
 	}
@@ -103,8 +115,8 @@ func (g JWTBearer) check() (time.Duration, error) {
 		return 0, &ConfigError{Field: "JWTBearer.ClientID", Problem: "is empty", Try: "give the app's consumer key"}
 	case g.Username == "":
 		return 0, &ConfigError{Field: "JWTBearer.Username", Problem: "is empty", Try: "give the name of the integration user"}
-	case g.Key == nil:
-		return 0, &ConfigError{Field: "JWTBearer.Key", Problem: "is missing", Try: "read the app's private key with ParsePrivateKey"}
+	case g.Key == nil && g.KeyFrom == nil:
+		return 0, &ConfigError{Field: "JWTBearer.Key", Problem: "is missing", Try: "read the app's private key with ParsePrivateKey, or set KeyFrom"}
 	case lifetime < time.Second || lifetime > maxLifetime:
 		return 0, &ConfigError{
 			Field:   "JWTBearer.Lifetime",
@@ -115,13 +127,9 @@ func (g JWTBearer) check() (time.Duration, error) {
 	return lifetime, nil
 }
 
-func (g JWTBearer) audience(login *url.URL) string {
+func (g JWTBearer) audience(host string) string {
 	if g.Audience != "" {
 		return g.Audience
 	}
-	host := strings.ToLower(login.Hostname())
-	if host == "test.salesforce.com" || strings.HasSuffix(host, ".sandbox.my.salesforce.com") {
-		return SandboxLoginURL
-	}
-	return ProductionLoginURL
+	return AudienceFor(host)
 }

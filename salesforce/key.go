@@ -15,7 +15,14 @@ const decryptCommand = `decrypt it with "openssl pkey -in encrypted.pem -out key
 // KEY") or PKCS#8 ("PRIVATE KEY"). Text and other blocks around the key, such as
 // its certificate, are passed over. Every error is a *KeyError and shows nothing
 // of the key.
-func ParsePrivateKey(text []byte) (*rsa.PrivateKey, error) {
+func ParsePrivateKey(text []byte) (*rsa.PrivateKey, error) { return ParseProtectedKey(text, "") }
+
+// ParseProtectedKey is ParsePrivateKey for a key that may be protected by a
+// password: PKCS#8 ("ENCRYPTED PRIVATE KEY") with PBES2, PBKDF2 and AES or 3DES in
+// CBC mode, which is what openssl writes (RFC 8018), and the older encryption of
+// PEM itself ("DEK-Info"). A key without protection needs no password and ignores
+// one.
+func ParseProtectedKey(text []byte, password Secret) (*rsa.PrivateKey, error) {
 	var other string // the first block that is no private key
 	for rest := text; ; {
 		var block *pem.Block
@@ -31,9 +38,9 @@ func ParsePrivateKey(text []byte) (*rsa.PrivateKey, error) {
 		}
 		switch block.Type {
 		case "RSA PRIVATE KEY", "PRIVATE KEY":
-			return parseKeyBlock(block)
+			return parseKeyBlock(block, password)
 		case "ENCRYPTED PRIVATE KEY":
-			return nil, &KeyError{Problem: "the private key is protected by a password", Try: decryptCommand}
+			return parseEncrypted(block.Bytes, password)
 		case "EC PRIVATE KEY", "DSA PRIVATE KEY":
 			return nil, notRSA(block.Type)
 		case "OPENSSH PRIVATE KEY":
@@ -48,19 +55,65 @@ func ParsePrivateKey(text []byte) (*rsa.PrivateKey, error) {
 	}
 }
 
-func parseKeyBlock(block *pem.Block) (*rsa.PrivateKey, error) {
+func parseKeyBlock(block *pem.Block, password Secret) (*rsa.PrivateKey, error) {
+	der := block.Bytes
 	if block.Headers["DEK-Info"] != "" {
-		return nil, &KeyError{Problem: "the private key is protected by a password", Try: decryptCommand}
+		if password == "" {
+			return nil, needsPassword()
+		}
+		var err error
+		// This encryption is weak, but keys that have it exist, and are read as well
+		// as those that have none.
+		//lint:ignore SA1019 the function is deprecated for being insecure, as said above
+		if der, err = x509.DecryptPEMBlock(block, []byte(password.Reveal())); err != nil {
+			return nil, wrongPassword()
+		}
 	}
+	return parseDER(block.Type, der)
+}
+
+func parseEncrypted(der []byte, password Secret) (*rsa.PrivateKey, error) {
+	if password == "" {
+		return nil, needsPassword()
+	}
+	plain, err := decryptPBES2(der, password)
+	if err != nil {
+		return nil, err
+	}
+	key, err := parseDER("PRIVATE KEY", plain)
+	if err != nil && !isSequence(plain) {
+		return nil, wrongPassword() // the padding fitted by chance, as one in 256 does
+	}
+	return key, err
+}
+
+// isSequence says whether DER begins as every private key does.
+func isSequence(der []byte) bool { return len(der) > 1 && der[0] == 0x30 }
+
+func needsPassword() error {
+	return &KeyError{
+		Problem: "the private key is protected by a password", Protected: true,
+		Try: "give the password (private_key_password in a bridge's configuration), or " + decryptCommand,
+	}
+}
+
+func wrongPassword() error {
+	return &KeyError{
+		Problem: "the password does not open the private key", Protected: true,
+		Try: `test it with "openssl pkey -in key.pem -noout"; blanks and line breaks at its ends count`,
+	}
+}
+
+func parseDER(kind string, der []byte) (*rsa.PrivateKey, error) {
 	const remake = `look at it with "openssl pkey -in key.pem -noout -text"; the file may be cut`
-	if block.Type == "RSA PRIVATE KEY" {
-		key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
+	if kind == "RSA PRIVATE KEY" {
+		key, err := x509.ParsePKCS1PrivateKey(der)
 		if err != nil {
 			return nil, &KeyError{Problem: "the PKCS#1 private key cannot be read: " + err.Error(), Try: remake}
 		}
 		return key, nil
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	parsed, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
 		return nil, &KeyError{Problem: "the PKCS#8 private key cannot be read: " + err.Error(), Try: remake}
 	}

@@ -13,6 +13,9 @@ import (
 // exchangeTimeout bounds one token exchange however long its callers would wait.
 const exchangeTimeout = time.Minute
 
+// maxAhead bounds how long before its known end a token is renewed.
+const maxAhead = 5 * time.Minute
+
 // Secret is text that must not be seen: package fmt, encoding/json and everything
 // that asks for its text get "[redacted]" ("" stays ""). Reveal gives the text.
 //
@@ -53,6 +56,10 @@ type Token struct {
 	// IssuedAt is Salesforce's issued_at, or the time of the reply where that is
 	// missing or unreadable (JWT bearer replies may come without).
 	IssuedAt time.Time
+	// Expires is when the token ends, by this machine's clock, if the reply told
+	// it; zero is unknown. Salesforce tells it for few tokens: most live as long as
+	// their session is used.
+	Expires time.Time
 }
 
 // Grant is one way to get an access token.
@@ -67,6 +74,7 @@ var (
 	_ Grant         = JWTBearer{}
 	_ Grant         = ClientCredentials{}
 	_ Grant         = Password{}
+	_ Grant         = (*RefreshToken)(nil)
 	_ fmt.Formatter = Secret("")
 	_ fmt.Formatter = (*TokenSource)(nil)
 )
@@ -83,6 +91,7 @@ type TokenSource struct {
 	token  *Token    // nil: there is none
 	org    string    // the first org seen
 	flight *exchange // the exchange that new callers join, or nil
+	due    time.Time // when token is to be renewed ahead of its end; zero: never
 }
 
 // exchange is one call of Grant.Exchange and those who wait for it.
@@ -101,7 +110,10 @@ func NewTokenSource(grant Grant) *TokenSource { return &TokenSource{ask: grant.E
 // Format writes the type's name only: the fields hold a token.
 func (s *TokenSource) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "salesforce.TokenSource") }
 
-// Token returns the token at hand, or gets one.
+// Token returns the token at hand, or gets one. A token whose end is known is
+// renewed ahead of it by the first caller who asks late enough: within the last
+// tenth of its life, five minutes at most. Meanwhile, and as long as that fails
+// for reasons that pass, all others get the token that is still good.
 func (s *TokenSource) Token(ctx context.Context) (Token, error) { return s.Renew(ctx, "") }
 
 // Renew returns a token in place of the one that Salesforce refused. If another
@@ -122,13 +134,11 @@ func (s *TokenSource) Renew(ctx context.Context, rejected Secret) (Token, error)
 		return Token{}, endedError(ctx, "asking for an access token")
 	}
 	s.mu.Lock()
-	if s.token != nil && s.token.Access != rejected {
-		token := *s.token
+	token, renew := s.atHand(rejected, time.Now())
+	if !renew {
 		s.mu.Unlock()
 		return token, nil
 	}
-	// A refused token is of no use to anyone, whatever the exchange brings.
-	s.token = nil
 	if s.flight == nil {
 		s.flight = s.begin(ctx)
 	}
@@ -138,12 +148,49 @@ func (s *TokenSource) Renew(ctx context.Context, rejected Secret) (Token, error)
 
 	select {
 	case <-flight.done:
-		return flight.token, flight.err
 	case <-ctx.Done():
 		s.leave(flight)
 		return Token{}, endedError(ctx, "waiting for an access token")
 	}
+	if flight.err != nil && Retryable(flight.err) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.usable(token.Access, time.Now()) {
+			return token, nil
+		}
+	}
+	return flight.token, flight.err
 }
+
+// atHand returns the token that there is, and whether the caller must see to a
+// new one. Then that token, if it is not zero, will do should this fail. The
+// caller holds mu.
+func (s *TokenSource) atHand(rejected Secret, now time.Time) (token Token, renew bool) {
+	if s.token != nil && (s.token.Access == rejected || !s.usable(s.token.Access, now)) {
+		// Refused or over: it is of no use to anyone, whatever an exchange brings.
+		s.token = nil
+	}
+	switch {
+	case s.token == nil:
+		return Token{}, true
+	case s.due.IsZero(), now.Before(s.due), s.flight != nil:
+		return *s.token, false
+	}
+	s.due = now.Add(max(ahead(s.token.Expires.Sub(now)), time.Second)) // of the next attempt, should this fail
+	return *s.token, true
+}
+
+// usable says whether a token is the one at hand and has not ended. The caller
+// holds mu.
+func (s *TokenSource) usable(access Secret, now time.Time) bool {
+	return s.token != nil && s.token.Access == access && access != "" &&
+		(s.token.Expires.IsZero() || now.Before(s.token.Expires))
+}
+
+// ahead is how long before its end a token is renewed that has so long to live.
+// It is a part of what is left, so that a token that Salesforce hands out again
+// and again is not renewed at every call.
+func ahead(left time.Duration) time.Duration { return min(left/10, maxAhead) }
 
 // begin starts an exchange. The caller holds mu.
 func (s *TokenSource) begin(ctx context.Context) *exchange {
@@ -182,10 +229,16 @@ func (s *TokenSource) finish(flight *exchange) {
 	}
 	if flight.err != nil {
 		flight.token = Token{}
+		if !Retryable(flight.err) {
+			s.token = nil // a login that is refused now is not hidden until the old token ends
+		}
 		return
 	}
 	token := flight.token
-	s.token = &token
+	s.token, s.due = &token, time.Time{}
+	if !token.Expires.IsZero() {
+		s.due = token.Expires.Add(-ahead(time.Until(token.Expires)))
+	}
 }
 
 // accept refuses a token that would be useless or dangerous. The caller holds mu.

@@ -15,6 +15,7 @@ import (
 	"github.com/sfbridge/bridge/cmd/bridge/internal/config"
 	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
 	"github.com/sfbridge/bridge/cmd/bridge/internal/source/streaming"
+	"github.com/sfbridge/bridge/cometd"
 	"github.com/sfbridge/bridge/replay"
 	"github.com/sfbridge/bridge/salesforce"
 	"github.com/sfbridge/bridge/schemas"
@@ -157,7 +158,10 @@ func (b *bridge) lane(lane int32, streams []pipeline.Stream) (*pipeline.Lane, er
 		Owner: owner, Stats: b.stats, Log: b.log,
 		OpenWriter: func(ctx context.Context) (pipeline.Writer, error) { return b.producer(ctx, lane) },
 		OpenSource: func(_ context.Context, resume []pipeline.Resume, trace pipeline.SourceTrace) (pipeline.Source, error) {
-			return streaming.Open(streaming.Config{Client: cometd.Config{Transport: b.org.transport.Clone()}, Tokens: b.org.tokens, APIVersion: b.org.apiVersion, OrgID: b.org.id}, resume, trace)
+			return streaming.Open(streaming.Config{
+				Client: cometd.Config{Transport: b.org.transport.Clone()},
+				Tokens: b.org.tokens, APIVersion: b.org.apiVersion, OrgID: b.org.id,
+			}, resume, trace)
 		},
 	}), nil
 }

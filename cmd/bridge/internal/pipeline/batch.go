@@ -61,6 +61,9 @@ type SourceTrace struct {
 	Subscribed func(channel string, on bool)
 	// SessionEnded: the session is over and will be made anew.
 	SessionEnded func(why Condition)
+	// Rewound: a stream that was to begin at "latest" had no event yet and is
+	// read from the earliest one on, so as to miss nothing.
+	Rewound func(channel string)
 	// Alive: the org answered; there was nothing wrong.
 	Alive func()
 }

@@ -48,6 +48,7 @@ type fateKind uint8
 const (
 	produced fateKind = iota
 	deadLettered
+	filtered
 	returned
 )
 
@@ -55,6 +56,7 @@ const (
 type mark struct {
 	position string
 	time     time.Time
+	wanted   bool // an event of it was not filtered
 }
 
 func newCommitter(l *Lane, w Writer, onHalt func()) committer {
@@ -141,7 +143,7 @@ func (c *committer) encodeAll(ctx context.Context, events []transform.Event, too
 		}
 		f.records = len(c.records) - before - f.gaps
 		c.fates = append(c.fates, f)
-		c.mark(ev, f.time)
+		c.mark(ev, f)
 	}
 	return nil
 }
@@ -199,6 +201,9 @@ func (c *committer) event(ctx context.Context, s *laneStream, ev *transform.Even
 	records, meta, err := c.l.cfg.Encoder.Encode(ctx, c.records, ev)
 	if err != nil {
 		return fate{}, err
+	}
+	if s.since.unwanted(meta.Time) {
+		return fate{kind: filtered, time: meta.Time}, nil
 	}
 	f := fate{time: meta.Time}
 	if meta.Gap != nil {
@@ -260,14 +265,15 @@ func (c *committer) halt(ev *transform.Event, why error) error {
 }
 
 // mark moves the position that an event's stream reaches with the batch.
-func (c *committer) mark(ev *transform.Event, at time.Time) {
+func (c *committer) mark(ev *transform.Event, f fate) {
 	if ev.Position == "" {
 		return // an event without a position moves none
 	}
 	m := c.marks[ev.Channel]
 	m.position = ev.Position
-	if !at.IsZero() {
-		m.time = at
+	m.wanted = m.wanted || f.kind != filtered
+	if !f.time.IsZero() {
+		m.time = f.time
 	}
 	c.marks[ev.Channel] = m
 }
@@ -277,10 +283,14 @@ func (c *committer) positions() []*kgo.Record {
 	out := make([]*kgo.Record, 0, len(c.marks))
 	for channel, m := range c.marks {
 		s := c.l.streams[channel]
-		out = append(out, c.l.cfg.Positions.Record(replay.Entry{
+		e := replay.Entry{
 			Key: s.Key, Position: replay.Position(m.position), EventTime: m.time,
 			Updated: time.Now(), Source: sourceName, Owner: c.l.cfg.Owner,
-		}))
+		}
+		if !s.since.past && !m.wanted {
+			e.Since = s.since.at
+		}
+		out = append(out, c.l.cfg.Positions.Record(e))
 	}
 	return out
 }
@@ -303,12 +313,16 @@ func (c *committer) committed(events []transform.Event) {
 			s.stats.DeadLettered.Add(1)
 			c.l.cfg.Log.Error().Err(f.letter).Str("channel", events[i].Channel).Str("position", events[i].Position).
 				Msg("event became a dead letter")
+		case filtered:
+			s.stats.Filtered.Add(1)
 		case returned:
 			s.stats.Returned.Add(1)
 		}
 	}
 	now := time.Now()
 	for channel, m := range c.marks {
-		c.l.streams[channel].stats.progress(m.position, m.time, now)
+		s := c.l.streams[channel]
+		s.since.past = s.since.past || m.wanted
+		s.stats.progress(m.position, m.time, now)
 	}
 }

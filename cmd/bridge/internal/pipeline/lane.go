@@ -59,6 +59,7 @@ type Lane struct {
 type laneStream struct {
 	Stream
 	stats *StreamStats
+	since since
 }
 
 // NewLane makes a lane; nothing is opened before [Lane.Run].
@@ -182,19 +183,52 @@ func (l *Lane) positions(ctx context.Context, w Writer) ([]Resume, error) {
 	}
 	l.ran = true
 	var out []Resume
+	var marks []*kgo.Record
 	for _, channel := range slices.Sorted(maps.Keys(l.streams)) {
 		s := l.streams[channel]
 		if s.stats.haltedWhy() != "" {
 			continue
 		}
-		start := s.Start
-		if e, ok := stored[s.Key]; ok {
-			start = Start{After: e.Position}
-			s.stats.progress(string(e.Position), e.EventTime, e.Updated)
+		e, ok := stored[s.Key]
+		start := s.resume(e, ok)
+		if start.Latest {
+			marks = append(marks, l.beginsNow(s))
 		}
 		out = append(out, Resume{Channel: channel, Start: start})
 	}
+	if len(marks) > 0 { // durable before the first subscription is sent
+		if err := w.Commit(ctx, nil, marks); err != nil {
+			return nil, fmt.Errorf("marking where streams of lane %d begin: %w", l.cfg.Lane, err)
+		}
+	}
 	return out, nil
+}
+
+// resume says where the stream is taken up.
+func (s *laneStream) resume(e replay.Entry, stored bool) Start {
+	if !stored {
+		s.since = since{}
+		return s.Start
+	}
+	s.stats.progress(string(e.Position), e.EventTime, e.Updated)
+	s.since = since{at: e.Since}
+	if !e.Since.IsZero() {
+		s.since.bound.Store(true)
+	}
+	if e.Position == "" {
+		return Start{Earliest: true}
+	}
+	return Start{After: e.Position}
+}
+
+// beginsNow makes the position record of a stream that begins at "latest": the
+// org has no position for that, so the time stands in for it.
+func (l *Lane) beginsNow(s *laneStream) *kgo.Record {
+	now := time.Now()
+	s.since = since{at: now.Add(-clockMargin).Truncate(time.Millisecond)}
+	return l.cfg.Positions.Record(replay.Entry{
+		Key: s.Key, Since: s.since.at, Updated: now, Source: sourceName, Owner: l.cfg.Owner,
+	})
 }
 
 func (l *Lane) trace() SourceTrace {
@@ -206,7 +240,12 @@ func (l *Lane) trace() SourceTrace {
 			}
 		},
 		SessionEnded: l.cfg.Stats.SessionEnded,
-		Alive:        func() { l.cfg.Stats.well(l.cfg.Lane) },
+		Rewound: func(channel string) {
+			if s, ok := l.streams[channel]; ok {
+				s.since.bound.Store(true)
+			}
+		},
+		Alive: func() { l.cfg.Stats.well(l.cfg.Lane) },
 	}
 }
 

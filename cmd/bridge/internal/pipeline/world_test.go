@@ -27,6 +27,7 @@ type world struct {
 	events    []transform.Event // what the org retains, all channels, in order
 	committed []*kgo.Record
 	positions map[string]string
+	since     map[string]time.Time
 	barriers  int
 	batches   []int // events' records by commit
 	owner     int   // the newest writer
@@ -47,7 +48,7 @@ type world struct {
 }
 
 func newWorld() *world {
-	return &world{positions: make(map[string]string), arrived: make(chan struct{})}
+	return &world{positions: make(map[string]string), since: make(map[string]time.Time), arrived: make(chan struct{})}
 }
 
 // publish adds events of a channel; each takes the next position, or the one
@@ -65,6 +66,7 @@ func (w *world) publish(channel string, n int) {
 func (w *world) add(channel, position string) {
 	w.events = append(w.events, transform.Event{
 		Channel: channel, Position: position, UUID: fmt.Sprintf("e%d", len(w.events)), Payload: []byte(`{"n":1}`),
+		ReceivedAt: time.Now(),
 	})
 }
 
@@ -115,13 +117,13 @@ func (w *world) Load(context.Context, int32, replay.Barrier) (map[replay.Key]rep
 	out := make(map[replay.Key]replay.Entry)
 	for channel, p := range w.positions {
 		k := replay.Key{Org: testOrg, Channel: channel}
-		out[k] = replay.Entry{Key: k, Position: replay.Position(p)}
+		out[k] = replay.Entry{Key: k, Position: replay.Position(p), Since: w.since[channel]}
 	}
 	return out, nil
 }
 
 func (w *world) Record(e replay.Entry) *kgo.Record {
-	return &kgo.Record{Topic: "positions", Key: []byte(e.Key.Channel), Value: []byte(e.Position)}
+	return &kgo.Record{Topic: "positions", Key: []byte(e.Key.Channel), Value: []byte(e.Position), Timestamp: e.Since}
 }
 
 // encoder makes one record an event, with the event's UUID as value.
@@ -133,7 +135,7 @@ func (e encoder) Encode(_ context.Context, dst []*kgo.Record, ev *transform.Even
 			return dst, transform.Meta{}, err
 		}
 	}
-	meta := transform.Meta{Time: time.Unix(1, 0)}
+	meta := transform.Meta{Time: ev.ReceivedAt}
 	if strings.HasPrefix(ev.Position, "gap") {
 		meta.Gap = &transform.Gap{Reason: transform.GapEvent, RecordIDs: []string{"001"}}
 	}
@@ -181,7 +183,7 @@ func (w *writer) Commit(ctx context.Context, records, positions []*kgo.Record) e
 	w.batches = append(w.batches, len(records))
 	w.committed = append(w.committed, records...)
 	for _, p := range positions {
-		w.positions[string(p.Key)] = string(p.Value)
+		w.positions[string(p.Key)], w.since[string(p.Key)] = string(p.Value), p.Timestamp
 	}
 	return err
 }
