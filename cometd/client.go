@@ -43,15 +43,23 @@ type position struct {
 	from    From
 	after   int64 // replay id of the last event that Next has returned
 	moved   bool  // whether there was one
+	asked   bool  // the subscription was sent at least once
+	again   bool  // the session that it was sent in has ended since
 }
 
 // replay is the value for the replay extension. A subscription that is made
 // again goes on behind the last event taken: with its first start it would
 // bring everything since then once more, or skip what came meanwhile.
-func (p *position) replay() int64 {
+func (p *position) replay(resubscribe func(string, From) From) int64 {
 	if p.moved {
 		return p.after
 	}
+	if p.again && resubscribe != nil {
+		if from := resubscribe(p.channel, p.from); from.valid {
+			p.from = from
+		}
+	}
+	p.asked, p.again = true, false
 	return p.from.Replay()
 }
 
@@ -231,6 +239,9 @@ func (c *Client) do(in input) (next action) {
 				f()
 			}
 		case ended:
+			for _, p := range c.positions {
+				p.again = p.again || p.asked
+			}
 			if f := c.config.Trace.Reconnect; f != nil && !c.closed {
 				f(a.reason, wait)
 			}

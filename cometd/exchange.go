@@ -148,7 +148,7 @@ func (c *Client) encode(r request) (body []byte, ids, channels []string) {
 				b = append(b, ',')
 			}
 			if r.kind == kindSubscribe {
-				b = appendSubscribe(b, id(), clientID, channel, c.positions[replayKey(channel)].replay())
+				b = appendSubscribe(b, id(), clientID, channel, c.positions[replayKey(channel)].replay(c.config.Resubscribe))
 			} else {
 				b = appendUnsubscribe(b, id(), clientID, channel)
 			}

@@ -65,7 +65,7 @@ func parseKeyBlock(block *pem.Block, password Secret) (*rsa.PrivateKey, error) {
 		// This encryption is weak, but keys that have it exist, and are read as well
 		// as those that have none.
 		//lint:ignore SA1019 the function is deprecated for being insecure, as said above
-		if der, err = x509.DecryptPEMBlock(block, []byte(password.Reveal())); err != nil {
+		if der, err = x509.DecryptPEMBlock(block, []byte(password.Reveal())); err != nil { //nolint:staticcheck // weak, and still what openssl made of many keys that people have
 			return nil, wrongPassword()
 		}
 	}

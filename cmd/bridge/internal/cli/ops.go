@@ -91,7 +91,7 @@ func (o *operations) streams() []ops.StreamStats {
 	for i, s := range states {
 		out[i] = ops.StreamStats{
 			Stream: s.Channel, Received: s.Received, Produced: s.Produced, Records: s.Records,
-			DeadLettered: s.DeadLettered, Filtered: s.Filtered, Returned: s.Returned, InFlight: s.InFlight,
+			DeadLettered: s.DeadLettered, Filtered: s.Filtered, Returned: s.Returned, InFlight: s.InFlight, Gaps: s.Gaps,
 			LastEventTime: s.EventTime, LastCommit: s.Committed, Position: s.Position,
 			Subscribed: s.Subscribed, Halted: s.Halted != "",
 		}

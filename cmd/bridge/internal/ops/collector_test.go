@@ -22,7 +22,7 @@ func full() Snapshot {
 	return Snapshot{
 		Streams: []StreamStats{
 			{
-				Stream: "/data/AccountChangeEvent", Received: 1, Produced: 2, Records: 3, DeadLettered: 4, Filtered: 5, Returned: 6, InFlight: 7,
+				Stream: "/data/AccountChangeEvent", Received: 1, Produced: 2, Records: 3, DeadLettered: 4, Filtered: 5, Returned: 6, InFlight: 7, Gaps: 8,
 				LastEventTime: time.UnixMilli(8_500), LastCommit: time.UnixMilli(9_250), Position: "10", Subscribed: true,
 			},
 			{Stream: "/event/Order__e", Halted: true},

@@ -15,8 +15,9 @@ type StreamStats struct {
 	Produced      uint64    `json:"produced"`            // events whose records are committed
 	Records       uint64    `json:"records"`             // records committed; a merged event has several
 	DeadLettered  uint64    `json:"dead_lettered"`       // events committed to the dead-letter topic
-	Filtered      uint64    `json:"filtered"`            // events left out by configuration
+	Filtered      uint64    `json:"filtered"`            // events from before the stream's start
 	Returned      uint64    `json:"returned"`            // events given up uncommitted; they come again
+	Gaps          uint64    `json:"gaps"`                // entries committed to the gap ledger
 	InFlight      uint64    `json:"in_flight"`           // events taken and not yet committed
 	LastEventTime time.Time `json:"last_event,omitzero"` // when the last committed event happened
 	LastCommit    time.Time `json:"last_commit,omitzero"`

@@ -14,7 +14,7 @@ import (
 
 // Config is what a session needs.
 type Config struct {
-	// Client is the CometD client's configuration; Open sets Authorize and Trace.
+	// Client is the CometD client's configuration; Open sets Authorize, Trace and Resubscribe.
 	Client cometd.Config
 	Tokens *salesforce.TokenSource
 	// APIVersion is that of the endpoint, such as "66.0".
@@ -36,6 +36,7 @@ var _ pipeline.Source = (*Source)(nil)
 func Open(cfg Config, streams []pipeline.Resume, trace pipeline.SourceTrace) (*Source, error) {
 	cfg.Client.Authorize = authorizer(cfg)
 	cfg.Client.Trace = clientTrace(streams, trace)
+	cfg.Client.Resubscribe = rewinding(trace)
 	client, err := cometd.New(cfg.Client)
 	if err != nil {
 		return nil, fmt.Errorf("making the CometD client: %w", err)
@@ -50,6 +51,19 @@ func Open(cfg Config, streams []pipeline.Resume, trace pipeline.SourceTrace) (*S
 		}
 	}
 	return &Source{client: client}, nil
+}
+
+// rewinding keeps "latest" one moment: a stream that had no event in the session
+// that ended is read from the earliest event on, and the lane leaves out what
+// happened before it began.
+func rewinding(trace pipeline.SourceTrace) func(string, cometd.From) cometd.From {
+	return func(channel string, from cometd.From) cometd.From {
+		if from != cometd.Latest() {
+			return from
+		}
+		trace.Rewound(channel)
+		return cometd.Earliest()
+	}
 }
 
 // Next returns the events that have arrived.

@@ -46,6 +46,7 @@ type fixture struct {
 	server     *cometdtest.Server
 	grants     *grants
 	subscribed map[string]bool
+	rewound    []string
 	ended      []pipeline.Condition
 	alive      int
 }
@@ -59,6 +60,7 @@ func open(t *testing.T, server *cometdtest.Server, streams ...pipeline.Resume) *
 	}, streams, pipeline.SourceTrace{
 		Subscribed:   func(channel string, on bool) { f.subscribed[channel] = on },
 		SessionEnded: func(why pipeline.Condition) { f.ended = append(f.ended, why) },
+		Rewound:      func(channel string) { f.rewound = append(f.rewound, channel) },
 		Alive:        func() { f.alive++ },
 	})
 	if err != nil {
@@ -187,6 +189,29 @@ func TestRestartAndHalt(t *testing.T) {
 		server.Publish(accounts, data(3))
 		if payloads, _ := f.take(t, 2); !slices.Equal(payloads, []string{`{"n":1}`, `{"n":3}`}) {
 			t.Errorf("got %v, want the restarted stream from its beginning and nothing of the halted one", payloads)
+		}
+	})
+}
+
+// A session that ends before the first event of a stream that begins at
+// "latest" must not make the stream begin later.
+func TestLatestSurvivesALostSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &cometdtest.Server{}
+		server.Publish(accounts, data(1)) // before the beginning
+		f := open(t, server, pipeline.Resume{Channel: accounts, Start: pipeline.Start{Latest: true}})
+		time.AfterFunc(time.Minute, func() {
+			server.Forget()
+			server.Publish(accounts, data(2)) // nobody is subscribed now
+		})
+		payloads, _ := f.take(t, 2)
+		if !slices.Equal(payloads, []string{`{"n":1}`, `{"n":2}`}) || !slices.Equal(f.rewound, []string{accounts}) {
+			t.Errorf("got %v, rewound %v; want the stream from the earliest event, and the lane told", payloads, f.rewound)
+		}
+		server.Forget()
+		server.Publish(accounts, data(3))
+		if payloads, _ := f.take(t, 1); payloads[0] != `{"n":3}` || len(f.rewound) != 1 {
+			t.Errorf("got %v, rewound %v; want the stream behind its last event", payloads, f.rewound)
 		}
 	})
 }
