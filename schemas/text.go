@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -219,10 +220,14 @@ func appendAttrs(b []byte, attrs []member) []byte {
 	return b
 }
 
+// appendText writes a JSON string; characters that matter only in HTML are left
+// as they are.
 func appendText(b []byte, s string) []byte {
-	q, err := json.Marshal(s)
-	if err != nil {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(s); err != nil {
 		panic(err) // a string always marshals
 	}
-	return append(b, q...)
+	return append(b, bytes.TrimSuffix(out.Bytes(), []byte("\n"))...)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // field is one field of a record, as text to show.
@@ -60,7 +59,13 @@ func flatten(out []field, prefix string, object []byte) ([]field, error) {
 				return nil, err
 			}
 		default:
-			out = append(out, field{Name: path, Value: strings.Trim(string(value), `"`)})
+			text := string(value)
+			if value[0] == '"' {
+				if err := json.Unmarshal(value, &text); err != nil {
+					return nil, err
+				}
+			}
+			out = append(out, field{Name: path, Value: text})
 		}
 	}
 	return out, nil

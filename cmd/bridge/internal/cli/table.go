@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -106,14 +107,17 @@ func printable(s string) string {
 
 // tagged writes one JSON object a line, each with its type first.
 func tagged(w io.Writer, kind string, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
 		return err
 	}
+	body := bytes.TrimSuffix(text.Bytes(), []byte("\n"))
 	line := `{"type":` + strconv.Quote(kind)
 	if len(body) > 2 {
 		line += ","
 	}
-	_, err = fmt.Fprintln(w, line+string(body[1:]))
+	_, err := fmt.Fprintln(w, line+string(body[1:]))
 	return err
 }
