@@ -31,6 +31,8 @@ BRIDGE_CHAOS_EVENTS       ?= 100000
 BRIDGE_CHAOS_KILLS        ?= 20
 BRIDGE_CHAOS_BROKER_KILLS ?= 3
 BRIDGE_CHAOS_FAULTS       ?= 20
+# Weeks of faults in virtual time.
+BRIDGE_LIFE_SEEDS         ?= 1000
 
 .PHONY: help
 help: ## list these commands
@@ -95,8 +97,9 @@ chaos: export BRIDGE_CHAOS_EVENTS := $(BRIDGE_CHAOS_EVENTS)
 chaos: export BRIDGE_CHAOS_KILLS := $(BRIDGE_CHAOS_KILLS)
 chaos: export BRIDGE_CHAOS_BROKER_KILLS := $(BRIDGE_CHAOS_BROKER_KILLS)
 chaos: export BRIDGE_CHAOS_FAULTS := $(BRIDGE_CHAOS_FAULTS)
-chaos: ## the long chaos test: BRIDGE_CHAOS_KILLS (20) and more against a real Kafka (BRIDGE_CHAOS_SEED=n for another run)
+chaos: ## the long chaos tests: kills against a real Kafka, weeks of faults in virtual time (BRIDGE_CHAOS_SEED=n for another run)
 	$(GO) test -count=1 -timeout 3h -v -run Chaos ./integration
+	BRIDGE_LIFE_SEEDS=$(BRIDGE_LIFE_SEEDS) $(GO) test -count=1 -timeout 3h -run Week ./cmd/bridge/internal/source/streaming
 
 .PHONY: bench
 bench: ## run the benchmarks (BENCH=Decode for some, BENCHTIME=5s)
