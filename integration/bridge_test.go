@@ -279,19 +279,38 @@ func get(ctx context.Context, url string) ([]byte, int, error) {
 	return body, resp.StatusCode, err
 }
 
-// balanced checks the counter law of a bridge at rest.
+// balanced checks the counter law of a bridge that is at rest, or will be soon:
+// it may have been started a moment ago, or still be confirming what a consumer
+// has seen already.
 func (s *site) balanced(tb testing.TB) {
 	tb.Helper()
-	st, err := s.status(tb.Context())
+	ctx, cancel := context.WithTimeout(tb.Context(), time.Minute)
+	defer cancel()
+	for {
+		problem := s.unbalanced(ctx)
+		if problem == nil {
+			return
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			tb.Fatal(problem)
+		}
+	}
+}
+
+func (s *site) unbalanced(ctx context.Context) error {
+	st, err := s.status(ctx)
 	if err != nil {
-		tb.Fatal(err)
+		return err
 	}
 	if len(st.Streams) != len(s.channels) {
-		tb.Errorf("%d streams in the status, want %d", len(st.Streams), len(s.channels))
+		return fmt.Errorf("%d streams in the status, want %d", len(st.Streams), len(s.channels))
 	}
 	for _, c := range st.Streams {
 		if c.InFlight != 0 || c.Received != c.Produced+c.DeadLettered+c.Filtered+c.Returned {
-			tb.Errorf("counters of %s do not balance: %+v", c.Stream, c)
+			return fmt.Errorf("counters of %s do not balance: %+v", c.Stream, c)
 		}
 	}
+	return nil
 }
