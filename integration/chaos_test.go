@@ -78,14 +78,14 @@ func TestExactlyOnceUnderChaos(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := len(oracle.Expected(s.org.LedgerFrom(0), s.channels))
-	r.wait(t, want, 5*time.Minute, d.state)
+	d.wait(t, want, 5*time.Minute)
 	s.balanced(t)
 	d.bridge.drain(t)
 	s.exactly(t, r)
 	stats := s.org.Stats()
-	t.Logf("seed %d: %d events, %d records in %s; %d SIGKILLs of the bridge, %d of the broker, %d tokens expired, %d sessions forgotten, %d replies cut; org: %d sessions, %d tokens, %d events delivered",
+	t.Logf("seed %d: %d events, %d records in %s; %d SIGKILLs of the bridge, %d of the broker, %d tokens expired, %d sessions forgotten, %d replies cut, %d starts beside a dead broker; org: %d sessions, %d tokens, %d events delivered",
 		plan.seed, load.Published(), want, time.Since(began).Round(time.Second), plan.kills, plan.brokerKills,
-		plan.faults, plan.faults, stats.Cuts, stats.SessionsOpened, stats.TokensIssued, stats.EventsDelivered)
+		plan.faults, plan.faults, stats.Cuts, d.restarts, stats.SessionsOpened, stats.TokensIssued, stats.EventsDelivered)
 }
 
 // disturber does things to a bridge that runs.
@@ -95,6 +95,8 @@ type disturber struct {
 	reader  *reader
 	rnd     *rand.Rand
 	bridge  *process
+	// restarts counts bridges that ended by themselves with exit code 3.
+	restarts int
 }
 
 // schedule shuffles the plan's acts.
@@ -118,11 +120,37 @@ func (d *disturber) schedule(plan chaos) []func(testing.TB) {
 // moment, so that acts meet every step of the way.
 func (d *disturber) progress(tb testing.TB, n int) {
 	tb.Helper()
-	d.reader.wait(tb, n, 3*time.Minute, d.state)
+	d.wait(tb, n, 3*time.Minute)
 	moment := time.Duration(d.rnd.Int64N(int64(300 * time.Millisecond)))
 	select {
 	case <-time.After(moment):
 	case <-d.bridge.done:
+	}
+}
+
+// revive is to the bridge what Kubernetes is: one that was started beside a dead
+// broker ends with exit code 3, and is started again.
+func (d *disturber) revive(tb testing.TB) {
+	tb.Helper()
+	if code := d.bridge.cmd.ProcessState.ExitCode(); code != 3 {
+		tb.Fatalf("the bridge ended by itself with exit code %d\n%s", code, d.state())
+	}
+	d.restarts++
+	d.bridge = d.site.start(tb)
+}
+
+// wait blocks until the consumer has seen n records.
+func (d *disturber) wait(tb testing.TB, n int, within time.Duration) {
+	tb.Helper()
+	late := time.After(within)
+	for d.reader.count() < n {
+		select {
+		case <-d.reader.moved:
+		case <-d.bridge.done:
+			d.revive(tb)
+		case <-late:
+			tb.Fatalf("%d of %d records after %s\n%s", d.reader.count(), n, within, d.state())
+		}
 	}
 }
 
@@ -143,6 +171,8 @@ func (d *disturber) cut(tb testing.TB) {
 		case <-d.reader.moved:
 		case <-time.After(100 * time.Millisecond):
 			at = 0
+		case <-d.bridge.done:
+			d.revive(tb)
 		case <-late:
 			tb.Fatal("no reply to cut for a minute\n" + d.state())
 		}
