@@ -19,6 +19,7 @@ type eventType struct {
 type logged struct {
 	replay   int64
 	commit   int64 // epoch ms
+	due      int64 // epoch ms from which it can be delivered; 0: at once
 	typ      *eventType
 	data     []byte // the message's data member, rendered once
 	payload  [2]int // where the payload lies in data
@@ -41,17 +42,21 @@ type bus struct {
 	end     int   // index after the last entry
 	first   int   // index of the first retained entry
 	floor   int64 // ids up to this one are not retained
+	reached int64 // ids below this one belong to a bus that was reset
 	last    int64 // the last id given out
 	wait    chan struct{}
 	arena   []byte
 	forget  bool  // drop entries that are no longer retained
 	horizon int64 // retention in ms; 0: for ever
+	slowest int64 // the longest that an event was on its way, ms
+	byID    bool  // an id is valid while every event behind it is retained
 }
 
 // view is a consistent look at the log.
 type view struct {
 	chunks           []*[chunkSize]logged
 	base, first, end int
+	now              int64 // epoch ms; 0: nothing that is on its way has arrived
 }
 
 func (v view) at(i int) *logged {
@@ -81,6 +86,7 @@ func (b *bus) append(events []logged) {
 		b.chunks[at/chunkSize][at%chunkSize] = events[i]
 		b.end++
 		b.last = events[i].replay
+		b.slowest = max(b.slowest, events[i].due-events[i].commit)
 	}
 	b.wakeLocked()
 }
@@ -167,7 +173,7 @@ func (b *bus) reset(next int64) {
 	defer b.mu.Unlock()
 	b.trimLocked(b.end)
 	b.last = max(b.last, next)
-	b.floor = b.last
+	b.floor, b.reached = b.last, b.last+1
 }
 
 // after returns the index of the first event behind the id; ok is false when
@@ -175,7 +181,7 @@ func (b *bus) reset(next int64) {
 func (b *bus) after(id int64) (index int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if id <= b.floor || id > b.last {
+	if id > b.last || id < b.floor || id == b.floor && (!b.byID || id < b.reached) {
 		return 0, false
 	}
 	v := b.viewLocked()

@@ -159,9 +159,10 @@ func (o *Org) put(user, origin string, events []rendered) {
 	o.commitNumber += 1 + o.keyRand.Int64N(40)
 	batch := make([]logged, 0, len(events))
 	seq := 0
+	shares := o.shares(len(events))
 	for i := range events {
 		e := &events[i]
-		if !e.sameID {
+		if !e.sameID && (!shares || i == 0) {
 			o.replay += o.gap()
 		}
 		seq += 1 + e.gapSeq
@@ -171,6 +172,8 @@ func (o *Org) put(user, origin string, events []rendered) {
 		entry.data = o.bus.keep(o.scratch)
 		batch = append(batch, entry)
 	}
+	o.delay(batch)
+	o.loaded(batch)
 	o.bus.append(batch)
 	o.stats.published.Add(int64(len(batch)))
 }

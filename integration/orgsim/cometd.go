@@ -43,6 +43,8 @@ type advice struct {
 	Interval  *int64 `json:"interval,omitempty"`
 	Timeout   int64  `json:"timeout,omitempty"`
 	Reconnect string `json:"reconnect"`
+
+	raw json.RawMessage // written in place of all that
 }
 
 func adviceOf(reconnect string) *advice {
@@ -90,11 +92,18 @@ type exchange struct {
 	token   string
 	alone   bool // the request holds one message only: a connect may be held
 	cookie  string
+	strange bool // the address is that of an instance where the org no longer lives
 	replies []*reply
+	owner   *session // the session that the request belongs to
 	session *session // whose events go out with this response
+	mute    bool     // they wait
 	held    *held
 	status  int // an HTTP error in place of a response
 	cut     int // body bytes after which the response is cut; -1: not
+	fx      *effect
+	later   *strike      // waits for the connect that is held
+	fired   bool         // it has come
+	fresh   *http.Cookie // of the load balancer
 }
 
 // serveCometd is /cometd/<version> with any suffix.
@@ -109,7 +118,12 @@ func (o *Org) serveCometd(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), status)
 		return
 	}
-	if o.refused(w, "cometd") {
+	fx := o.effectOn(messages)
+	token := bearer(r)
+	if st := fx.instead(false); st != nil {
+		o.stats.refusals.Add(1)
+		o.perform(st, token, messages[0].ClientID)
+		o.deliver(st, w, r)
 		return
 	}
 	if text := badVersion(r.URL.Path); text != "" {
@@ -117,30 +131,85 @@ func (o *Org) serveCometd(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusBadRequest, []*reply{rep.fail(text, "none")})
 		return
 	}
-	token := bearer(r)
-	x := &exchange{o: o, r: r, token: token, user: o.caller(token), alone: len(messages) == 1, cut: -1}
+	x := &exchange{o: o, r: r, token: token, alone: len(messages) == 1, cut: -1, fx: fx, strange: o.formerHost(r.Host) != ""}
+	if !x.strange {
+		x.user = o.caller(token)
+	}
 	defer x.release()
 	for i := range messages {
-		if f := o.faults.take(messages[i].Channel); f != nil {
-			o.stats.refusals.Add(1)
-			if f.HTTPStatus != 0 {
-				f.write(w)
-				return
-			}
-			x.replies = append(x.replies, f.reply(&messages[i]))
-			continue
+		if rep := x.answer(i, &messages[i]); rep != nil {
+			x.replies = append(x.replies, rep)
 		}
-		x.replies = append(x.replies, x.handle(&messages[i]))
-		if messages[i].Channel == "/meta/handshake" {
+		if messages[i].Channel == onHandshake {
 			break // the spec lets a handshake come alone only
 		}
 	}
+	if st := fx.instead(true); st != nil {
+		o.stats.refusals.Add(1)
+		x.respond(nowhere{http.Header{}})
+		o.deliver(st, w, r)
+		return
+	}
 	x.respond(w)
+}
+
+// effectOn is what faults do to a POST; a plan's steps for the org come first.
+func (o *Org) effectOn(messages []message) *effect {
+	fx := o.faults.effectOn(o, messages)
+	if fx != nil {
+		for _, f := range fx.clock {
+			_ = o.Inject(f) // it was checked when the plan began
+		}
+	}
+	return fx
+}
+
+// answer gives a message its reply, by way of the fault that is meant for it;
+// nil: none.
+func (x *exchange) answer(i int, m *message) *reply {
+	s := x.fx.at(i)
+	switch {
+	case s == nil || s.lost:
+		return x.handle(m)
+	case s.after > 0:
+		x.later = s
+		rep := x.handle(m)
+		if !x.fired || s.failure == nil {
+			return rep
+		}
+		return x.failed(s.failure, m)
+	}
+	x.o.perform(s, x.token, m.ClientID)
+	if s.revoke {
+		x.user = nil
+	}
+	if s.failure == nil {
+		return x.handle(m)
+	}
+	return x.failed(s.failure, m)
+}
+
+func (x *exchange) failed(f *failure, m *message) *reply {
+	x.o.stats.refusals.Add(1)
+	if f.unasked {
+		x.replies = append(x.replies, &reply{Channel: "/meta/disconnect", unasked: true})
+	}
+	if f.silent {
+		return nil
+	}
+	return f.reply(m)
 }
 
 func (x *exchange) release() {
 	if x.held != nil {
 		x.session.finish(x.held, x.o.now())
+	}
+	if x.later != nil && !x.fired && x.owner != nil {
+		// The connect was answered before its fault came: it meets the next one.
+		x.o.perform(x.later, x.token, x.owner.id)
+	}
+	if x.fx != nil && x.fx.end != "" && x.session != nil {
+		x.o.end(x.session, x.fx.end)
 	}
 }
 
@@ -202,23 +271,11 @@ func (x *exchange) handle(m *message) *reply {
 		return rep.fail("403:denied_by_security_policy:publish_denied", "")
 	}
 	rep.ClientID = m.ClientID
-	if x.user == nil {
-		return rep.fail(x.authError(), "none")
+	s, refusal := x.sessionOf(m, rep)
+	if refusal != nil {
+		return refusal
 	}
-	if m.ClientID == "" {
-		return rep.fail("403::Client has not completed handshake", "handshake")
-	}
-	s := x.o.find(m.ClientID)
-	if s == nil {
-		rep.ClientID = ""
-		return rep.fail(unknownClient, "handshake")
-	}
-	if c, err := x.r.Cookie(cookieName); !x.o.cfg.NoCookies && (err != nil || c.Value != s.cookie) {
-		return rep.fail(fmt.Sprintf("400::Client %s has established a session, but no %s cookie present", s.id, cookieName), "handshake")
-	}
-	if s.user != x.user {
-		return rep.fail("400::Authenticated user id does not match the session's user id", "handshake")
-	}
+	x.owner = s
 	switch m.Channel {
 	case "/meta/connect":
 		return x.connect(m, s, rep)
@@ -227,13 +284,41 @@ func (x *exchange) handle(m *message) *reply {
 	case "/meta/unsubscribe":
 		rep.Subscription = m.Subscription
 		for _, ch := range channelNames(m.Subscription) {
-			s.unsubscribe(ch)
+			s.unsubscribe(ch, x.o.now())
 		}
 	case "/meta/disconnect":
 		x.o.end(s, endDisconnected)
 	}
 	rep.Successful = true
 	return rep
+}
+
+// sessionOf finds the message's session, or makes rep its refusal.
+func (x *exchange) sessionOf(m *message, rep *reply) (s *session, refusal *reply) {
+	switch {
+	case x.strange:
+		rep.ClientID = ""
+		return nil, rep.fail(unknownClient, "handshake")
+	case x.user == nil:
+		return nil, rep.fail(x.authError(), "none")
+	case m.ClientID == "":
+		return nil, rep.fail("403::Client has not completed handshake", "handshake")
+	}
+	s = x.o.find(m.ClientID)
+	if s != nil && x.strayed(s) {
+		x.o.end(s, endStrayed)
+		s = nil
+	}
+	switch {
+	case s == nil:
+		rep.ClientID = ""
+		return nil, rep.fail(unknownClient, "handshake")
+	case !x.o.cfg.NoCookies && !s.knows(x.r):
+		return nil, rep.fail(fmt.Sprintf("400::Client %s has established a session, but no %s cookie present", s.id, cookieName), "handshake")
+	case s.user != x.user:
+		return nil, rep.fail("400::Authenticated user id does not match the session's user id", "handshake")
+	}
+	return s, nil
 }
 
 func (x *exchange) authError() string {
@@ -263,7 +348,10 @@ func (x *exchange) handshake(m *message, rep *reply) *reply {
 	if !ok {
 		return rep.fail("403::Organization concurrent user limit exceeded", "none")
 	}
-	x.cookie = s.cookie
+	x.cookie, x.owner = s.cookie, s
+	if x.o.cfg.Affinity > 0 {
+		x.bind(s, x.o.cfg.Affinity)
+	}
 	rep.ClientID, rep.Successful = s.id, true
 	rep.Version, rep.MinimumVersion, rep.SupportedConnectionTypes = "1.0", "1.0", []string{"long-polling"}
 	return rep
@@ -274,6 +362,9 @@ func (x *exchange) handshake(m *message, rep *reply) *reply {
 func (x *exchange) connect(m *message, s *session, rep *reply) *reply {
 	if m.ConnectionType != "long-polling" {
 		return rep.fail(fmt.Sprintf("400::Invalid connection type {%s}", m.ConnectionType), "")
+	}
+	if x.o.exhausted(onConnect) {
+		return rep.fail(deliverText, "none")
 	}
 	h, first := s.begin()
 	if h == nil {
@@ -286,24 +377,41 @@ func (x *exchange) connect(m *message, s *session, rep *reply) *reply {
 	if first {
 		rep.Advice = adviceOf("retry")
 		rep.Advice.Timeout = x.o.cfg.Hold.Milliseconds()
+		x.advise(rep)
 		return rep
 	}
 	hold := x.o.cfg.Hold
 	if m.Advice != nil && m.Advice.Timeout != nil {
 		hold = min(hold, time.Duration(*m.Advice.Timeout)*time.Millisecond)
 	}
-	if x.alone && hold > 0 {
+	if x.later == nil && x.o.cfg.ProxyCut > 0 {
+		x.later = x.o.proxy()
+	}
+	if x.alone && hold > 0 && (x.fx == nil || !x.fx.instant) {
 		x.wait(s, h, hold, rep)
 	}
 	if rep.Successful {
 		x.cut = s.takeCut()
+		x.advise(rep)
 	}
 	return rep
+}
+
+// advise puts a fault's advice into a good connect reply.
+func (x *exchange) advise(rep *reply) {
+	switch {
+	case x.fx == nil:
+	case x.fx.noAdvice:
+		rep.Advice = nil
+	case x.fx.advice != nil:
+		rep.Advice = &advice{raw: x.fx.advice}
+	}
 }
 
 // wait holds the connect; it returns when events wait, time is up, the client
 // is gone, or something ended the session or the token.
 func (x *exchange) wait(s *session, h *held, hold time.Duration, rep *reply) {
+	began := time.Now()
 	timer := time.NewTimer(hold)
 	defer timer.Stop()
 	for {
@@ -312,13 +420,34 @@ func (x *exchange) wait(s *session, h *held, hold time.Duration, rep *reply) {
 			rep.fail(authInvalid, "none")
 			return
 		}
-		if s.waiting(x.o.bus.view()) || s.cutNow() {
+		ready, due := s.waiting(x.o.look())
+		if ready && x.o.allowance() == 0 {
+			if x.o.exhausted(onConnect) {
+				rep.fail(deliverText, "none")
+				return
+			}
+			ready = false
+		}
+		if ready || s.cutNow() {
 			return
 		}
+		gone := time.Since(began)
+		if gone >= hold {
+			return
+		}
+		if x.later != nil && !x.fired && gone >= x.later.after {
+			x.fired = true
+			x.o.perform(x.later, x.token, s.id)
+			if x.later.http != nil || x.later.drop || x.later.failure != nil {
+				return
+			}
+			continue
+		}
+		timer.Reset(x.nap(hold-gone, gone, due))
 		select {
 		case <-changed:
 		case <-timer.C:
-			return
+			x.o.tick()
 		case <-x.r.Context().Done():
 			return
 		case <-h.done:
@@ -326,6 +455,23 @@ func (x *exchange) wait(s *session, h *held, hold time.Duration, rep *reply) {
 			return
 		}
 	}
+}
+
+// nap is how long a held connect can wait until there is something to look at:
+// the end of its time, the fault that is meant for it, the next event that is
+// on its way, the plan's next fault.
+func (x *exchange) nap(left, gone time.Duration, due int64) time.Duration {
+	d := left
+	if x.later != nil && !x.fired {
+		d = min(d, x.later.after-gone)
+	}
+	if due > 0 {
+		d = min(d, time.UnixMilli(due).Sub(x.o.now()))
+	}
+	if tick, ok := x.o.untilTick(); ok {
+		d = min(d, tick)
+	}
+	return max(d, min(left, time.Millisecond)) // a clock that stands still is no reason to spin
 }
 
 // interrupted answers a connect that ended because of something else.

@@ -317,7 +317,7 @@ func TestCutConnections(t *testing.T) {
 func TestScriptedRefusals(t *testing.T) {
 	o := newOrg(t, Config{})
 	base := serve(t, o)
-	o.Refuse(Refusal{On: "/meta/subscribe", Error: "403:denied_by_security_policy:subscribe_denied", FailureReason: "503::Server is too busy. Please try your request again later."})
+	check(t, o.Refuse(Refusal{On: "/meta/subscribe", Error: "403:denied_by_security_policy:subscribe_denied", FailureReason: "503::Server is too busy. Please try your request again later."}))
 	c := newClient(t, o, base, nil).ready(-1)
 	if rep := c.subscribe("/event/Order__e", -1); rep.ok() || !strings.Contains(fmt.Sprint(rep.Ext), "503::Server is too busy") {
 		t.Errorf("scripted refusal: %+v", rep)

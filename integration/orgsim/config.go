@@ -51,6 +51,25 @@ type Config struct {
 	FirstReplayID int64         // default: eight digits from the seed
 	FirstCommit   int64         // commit number to begin with; default: above 2^53, so that a float64 would round it
 
+	// ExpireByID: a replay id stays valid while every event behind it is
+	// retained. Without it an id ends with its own event: that of a quiet
+	// channel is refused after the retention time though nothing was published
+	// since.
+	ExpireByID bool
+	// Delays are how long events are on their way after their commit, by object
+	// or platform event; "": all others. SetDelay changes them.
+	Delays map[string]Delay
+
+	Faults         *FaultPlan    // begins with the org
+	Affinity       time.Duration // sessions are bound by a cookie that ends after this; 0: they are not
+	ProxyCut       time.Duration // a proxy ends connects that were held this long; 0: none does
+	ProxyStatus    int           // with this HTTP status; 0: by closing the connection
+	SilentChannels bool          // subscribing to a channel that does not exist succeeds, and nothing comes
+
+	DailyDeliveries  int    // events delivered in 24 h, for each channel and session; 0: any number
+	DailyLimitOn     string // what is refused then: LimitOnConnect, LimitOnSubscribe, LimitOnBoth (default)
+	DailyAPIRequests int    // REST requests in 24 h, more are refused; 0: 15,000 on paper and any number
+
 	OmitChangedFields bool // leave changedFields out of change events
 	NoMerge           bool // never merge equal changes of a transaction
 	TextDiffs         bool // send a long text's update as a diff where that is shorter
@@ -167,6 +186,19 @@ func (c *Config) check() error {
 			}
 			names[f.Name] = true
 		}
+	}
+	return c.checkRest()
+}
+
+// checkRest looks at what refers to the objects.
+func (c *Config) checkRest() error {
+	for name, d := range c.Delays {
+		if d.Min < 0 || d.Max < 0 || name != "" && !slices.ContainsFunc(c.Objects, func(ob Object) bool { return ob.Name == name }) {
+			return &ConfigError{"delays." + name, "no such object, or a negative delay"}
+		}
+	}
+	if !slices.Contains([]string{"", LimitOnConnect, LimitOnSubscribe, LimitOnBoth}, c.DailyLimitOn) {
+		return &ConfigError{"dailyLimitOn", quoted(c.DailyLimitOn) + " is none of connect, subscribe, both"}
 	}
 	for _, u := range c.Users {
 		if u.Username == "" {

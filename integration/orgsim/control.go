@@ -103,13 +103,7 @@ func (o *Org) controlRoutes(mux *http.ServeMux) {
 			answerControl(w, countAnswer{b.Count}, o.Bulk(b))
 		}
 	})
-	mux.HandleFunc("POST /orgsim/refuse", func(w http.ResponseWriter, r *http.Request) {
-		var f Refusal
-		if decodeControl(w, r, &f) {
-			o.Refuse(f)
-			answerControl(w, countAnswer{1}, nil)
-		}
-	})
+	o.faultRoutes(mux)
 	mux.HandleFunc("POST /orgsim/load/start", func(w http.ResponseWriter, r *http.Request) {
 		var c LoadConfig
 		if decodeControl(w, r, &c) {
@@ -269,10 +263,11 @@ func (o *Org) serveIndex(w http.ResponseWriter, r *http.Request) {
 		objects[ob.def.Name] = map[string]any{"event": ob.def.EventName(), "channel": ob.def.Channel(), "schemaId": ob.schema.id, "records": len(ob.live)}
 	}
 	o.mu.Unlock()
-	posts := append(sortedKeys(controlActions()), "bulk", "refuse", "load/start")
+	posts := append(sortedKeys(controlActions()), "bulk", "load/start")
+	posts = append(posts, sortedKeys(faultActions())...)
 	writeJSON(w, http.StatusOK, map[string]any{
 		"orgId": o.id, "url": o.baseURL(r), "cometd": o.baseURL(r) + "/cometd/" + o.cfg.Versions[len(o.cfg.Versions)-1],
 		"clientIds": clients, "users": users, "channels": o.Channels(), "objects": objects,
-		"get": []string{"sessions", "stats", "ledger?from=&limit=&follow=", "rows/{object}"}, "post": posts,
+		"get": []string{"sessions", "stats", "faults", "faults/log", "ledger?from=&limit=&follow=", "rows/{object}"}, "post": posts,
 	})
 }

@@ -113,22 +113,3 @@ func describeField(f *field, kind, object, compound string) map[string]any {
 		"referenceTo": refs, "relationshipName": nil, "inlineHelpText": nil, "defaultValue": nil, "encrypted": false,
 	}
 }
-
-// limits is the limits resource.
-func (o *Org) limits() map[string]any {
-	entry := func(limit, used int64) map[string]int64 {
-		return map[string]int64{"Max": limit, "Remaining": max(0, limit-used)}
-	}
-	s := o.Stats()
-	clients := int64(o.cfg.MaxClients)
-	return map[string]any{
-		"DailyApiRequests":                      entry(dailyRequests, s.RestRequests),
-		"DailyDeliveredPlatformEvents":          entry(50_000_000, s.EventsDelivered),
-		"HourlyPublishedPlatformEvents":         entry(250_000, 0),
-		"StreamingApiConcurrentClients":         entry(clients, int64(s.SessionsOpen)),
-		"DurableStreamingApiConcurrentClients":  entry(clients, int64(s.SessionsOpen)),
-		"DailyStreamingApiEvents":               entry(1_000_000, 0),
-		"DailyDurableStreamingApiEvents":        entry(1_000_000, 0),
-		"MonthlyPlatformEventsUsageEntitlement": map[string]int64{"Max": 0, "Remaining": 0},
-	}
-}

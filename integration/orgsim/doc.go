@@ -18,13 +18,108 @@
 // do to the org, except what takes a function, can be done over HTTP under
 // /orgsim/ too: GET /orgsim/ lists how.
 //
+// Things go wrong on demand. [Org.Inject] makes a [Fault] happen now or to the
+// next requests that it fits; [Org.RunFaults], or Config.Faults, follows a
+// [FaultPlan]: exact steps, and a [Mix] of kinds that come by seed, by the count
+// of requests and by the org's clock. [Faults] is the plan of a seed and a mix,
+// [DefaultMix] has everything that a client must come through with nothing lost
+// and nothing doubled. [Org.FaultLog] says what happened. Other conditions last:
+// Config and [Org.Starve], [Org.SetDelay], [Org.MoveInstance], [Org.Outage].
+//
+// # Faults
+//
+// A kind marked (form only) changes the form of a good response; one that
+// leaves a hole can take events that no new session brings back, and is not in
+// DefaultMix. On cometd means every /meta channel.
+//
+//	reply                  on cometd: a failed reply with the error, failureReason and advice that the fault gives
+//	http                   on cometd rest oauth: an HTTP answer with the status, body, content type and location that the fault gives (default 503)
+//	advice                 on connect: the advice of a good connect reply is the one that the fault gives (form only)
+//	token-http-401         on cometd rest: the token ends; HTTP 401 with a JSON array of errors
+//	token-http-403         on cometd: the token ends; HTTP 403 with a page
+//	token-reply            on connect subscribe unsubscribe disconnect: the token ends; the reply is 401::Authentication invalid, advice none
+//	token-handshake        on handshake: the token ends; 403::Handshake denied with failureReason 401, advice none
+//	busy-hidden            on handshake connect subscribe: failureReason 503 behind 401 (connect), 403 (handshake) or subscribe_denied; the token is good
+//	busy                   on handshake connect subscribe: 503::Server is too busy, advice retry
+//	other-user             on connect subscribe: 400::Authenticated user id does not match the session's user id; the session ends
+//	unknown-client         on connect subscribe unsubscribe: the session is forgotten; 403::Unknown client without clientId (plain) or with it, 402::session_unknown, or without advice
+//	no-handshake           on connect subscribe: the session is forgotten; 403::Client has not completed handshake
+//	server-disconnect      on connect: the session ends with a /meta/disconnect of the server, and 401 on the connect (with-401), nothing else (alone), or a good connect reply (with-reply)
+//	dropped                on cometd rest oauth: the connection is closed before the org has looked at the request
+//	reply-lost             on cometd rest oauth: the request was carried out and the connection closed before the response's header: what it held is lost to the session
+//	reply-lost-504         on cometd rest oauth: as reply-lost, and a proxy answers 504
+//	proxy-cut              on connect: a proxy ends a connect that was held for 60 s, by closing it or with a 504; nothing is lost
+//	client-limit           on handshake connect: 403::Organization concurrent user limit exceeded, advice none
+//	connection-limit       on handshake: 403::Handshake denied; failureReason: too many simultaneous connections per server
+//	daily-limit            on connect subscribe: 403::Organization total events daily limit exceeded: on connect with advice none, on subscribe without
+//	rest-limit             on rest: 403 REQUEST_LIMIT_EXCEEDED
+//	silent-subscribe       on subscribe: a subscribe succeeds, also for a channel that does not exist, and no subscription is made (leaves a hole)
+//	advice-none            on connect: a failed connect without an error, advice none; the session ends
+//	advice-handshake       on connect: a good connect reply, with its events, and advice handshake; the session ends
+//	advice-retry           on connect: a failed connect without an error, advice retry after an interval
+//	advice-interval        on connect: the interval of a good connect reply is odd: negative, huge, null, a text, a list (form only)
+//	advice-timeout         on connect: the timeout of a good connect reply is odd (form only)
+//	advice-unknown         on connect: the reconnect of a good connect reply is null, not a text or not known (form only)
+//	advice-transport       on connect: the advice lies in the transport's own member: retry, or handshake, whereupon the session ends
+//	advice-missing         on connect: no advice, also not with the first connect reply (form only)
+//	advice-hosts           on connect: advice with hosts, maxInterval and unknown members (form only)
+//	connect-at-once        on connect: a connect is answered at once though there is nothing, with an interval (default 1 s) (form only)
+//	multiple-clients       on connect: a connect is answered at once with multiple-clients advice and an interval of 2 s (form only)
+//	http-empty             on cometd: HTTP 200 without a body
+//	http-html              on cometd rest oauth: HTTP 200 with a page of HTML
+//	http-204               on cometd rest oauth: HTTP 204 No Content
+//	http-301               on cometd rest oauth: HTTP 301 Moved Permanently
+//	http-302               on cometd rest oauth: HTTP 302 Found
+//	http-307               on cometd rest oauth: HTTP 307 Temporary Redirect
+//	http-308               on cometd rest oauth: HTTP 308 Permanent Redirect
+//	http-400               on cometd rest oauth: HTTP 400 Bad Request
+//	http-404               on cometd rest oauth: HTTP 404 Not Found
+//	http-405               on cometd rest oauth: HTTP 405 Method Not Allowed
+//	http-408               on cometd rest oauth: HTTP 408 Request Timeout
+//	http-413               on cometd rest oauth: HTTP 413 Request Entity Too Large
+//	http-420               on cometd rest oauth: HTTP 420
+//	http-429               on cometd rest oauth: HTTP 429 Too Many Requests
+//	http-500               on cometd rest oauth: HTTP 500 Internal Server Error
+//	http-502               on cometd rest oauth: HTTP 502 Bad Gateway
+//	http-503               on cometd rest oauth: HTTP 503 Service Unavailable
+//	http-504               on cometd rest oauth: HTTP 504 Gateway Timeout
+//	cut                    on cometd: the body is cut off after some bytes, at the latest before its last one; what it held is lost to the session
+//	gzip                   on cometd: the body is compressed, if the client accepts it (form only)
+//	drip                   on cometd: the body comes some bytes at a time (default 1) with a pause between (1 s), for a time (20 s), then the rest at once (form only)
+//	events-with-subscribe  on subscribe: events that are there already come with the subscribe reply (form only)
+//	reply-first            on cometd: the reply comes before the events (form only)
+//	reply-middle           on cometd: the reply comes amid the events (form only)
+//	reply-last             on cometd: the reply comes after the events, whatever the org's Config says (form only)
+//	id-number              on cometd: the message id comes back as a number, or as a text if it was a number (form only)
+//	id-missing             on cometd: the reply has no id (form only)
+//	client-id-missing      on cometd: replies but the handshake's have no clientId (form only)
+//	object                 on cometd: a response of one message is a bare object (form only)
+//	unknown-members        on cometd: messages have members that nobody knows, and spaces between (form only)
+//	timestamp              on cometd: messages have timestamps (form only)
+//	header-case            on cometd: Content-Type is application/json;charset=utf-8 (form only)
+//	duplicate-events       on connect subscribe: events come twice: each after itself, or up to 256 of them as a whole again (form only)
+//	cookie-lost            on handshake connect subscribe: the response expires the BAYEUX_BROWSER cookie; the next request is refused with 400
+//	cookie-changed         on handshake connect subscribe: the response sets another BAYEUX_BROWSER, which is the one that counts from now on (form only)
+//	cookie-twice           on handshake connect subscribe: the response sets a second BAYEUX_BROWSER for the path /cometd; either is enough (form only)
+//	cookie-affinity        on handshake connect subscribe: the response sets sfdc-stream with an expiry (default 3 h); once it has passed, another server answers 403::Unknown client and sets a new one
+//	tokens-expired         on the org: all access tokens end
+//	sessions-forgotten     on the org: all sessions are forgotten
+//	sessions-disconnected  on the org: all sessions end with a /meta/disconnect of the server
+//	connections-cut        on the org: every session's next connect reply is cut off, held ones at once
+//	outage                 on the org: every request gets 503 with a page for a time (default 2 min)
+//	ids-shared             on the org: the events of the next transaction with several share one replay id
+//	instance-moved         on the org: the instance gets another address; the old one redirects, is gone, or knows no session and no token
+//	bus-reset              on the org: nothing is retained and every known replay id is invalid (leaves a hole)
+//	starvation             on the org: a channel's subscriptions get nothing more, though connects succeed (leaves a hole)
+//
 // # What it promises
 //
 //   - The ledger holds every event once, in the order of the bus, with the very
 //     payload bytes that a client gets.
 //   - Two orgs with equal Config (seed and clock) that are given the same calls
 //     in the same order publish the same bytes. Session ids and tokens follow
-//     the seed too, in order of the requests.
+//     the seed too, in order of the requests. A fault plan does the same to the
+//     same requests at the same times.
 //   - An event is taken off a session when it is written to its reply, not when
 //     it arrives: a reply that is cut off is lost to the session, as with the
 //     real service.
@@ -35,9 +130,10 @@
 // # What it does not do
 //
 // Bulk API, Pub/Sub API, PushTopics, generic streaming, composite resources,
-// upsert, refresh tokens, channel enrichment and filters, sharing. The shape of
+// upsert, channel enrichment and filters, sharing. The shape of
 // a message does not depend on the endpoint's version. Queries know one object,
-// AND, ORDER BY one field and LIMIT, and come in one page. Deleted records stay
+// AND, ORDER BY one field and LIMIT, and come in one page. Advice with an
+// interval gives the session no more time than without. Deleted records stay
 // in the bin for ever. Nothing here is meant to be safe against attackers:
 // tokens follow from the seed, and the control API asks for none.
 //
@@ -45,13 +141,15 @@
 //
 // All methods of Org and its handler may be used at once. One lock orders the
 // changes; readers of the bus take it as it is at one moment and go on without
-// a lock. The package starts a goroutine for [Org.StartLoad], which [Org.Close]
+// a lock. A fault plan needs no goroutine: what is due by the clock happens
+// before the next request or transaction, and while a connect is held on time.
+// The package starts a goroutine for [Org.StartLoad], which [Org.Close]
 // waits for, and one for each request through RoundTripper, which ends with it.
 // Load is for one goroutine.
 //
 // # Errors
 //
-// [ConfigError] from New; [RequestError] with Salesforce's code and words from
+// [ConfigError] from New and for faults that cannot be; [RequestError] with Salesforce's code and words from
 // whatever changes or reads records. Over the wire: OAuth error objects, REST
 // error arrays, Bayeux error strings with ext.sfdc.failureReason and advice as
 // the Streaming API guide has them. None of them is worth a retry.

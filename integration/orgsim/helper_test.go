@@ -269,3 +269,23 @@ func restRequest(t testing.TB, base, token, method, path, body string, v any) *h
 	}
 	return res
 }
+
+// rest reads a REST resource into v, whatever the status, and returns the
+// Sforce-Limit-Info header.
+func (c *client) rest(path string, v any) string {
+	c.t.Helper()
+	req, err := http.NewRequest(http.MethodGet, c.base+path, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	res, err := c.http.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(res.Body).Decode(v); err != nil {
+		c.t.Fatal(err)
+	}
+	return res.Header.Get("Sforce-Limit-Info")
+}

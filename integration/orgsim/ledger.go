@@ -9,19 +9,20 @@ import (
 // Entry is one event that the org published: the truth that a consumer's
 // output is compared with.
 type Entry struct {
-	Index          int             `json:"index"`             // position in the ledger, from 0
-	ReplayID       int64           `json:"replayId"`          //
-	Event          string          `json:"event"`             // AccountChangeEvent, Order__e
-	Object         string          `json:"object"`            // Account, Invoice__c, Order__e
-	Channels       []string        `json:"channels"`          // every channel that carries it
-	ChangeType     string          `json:"changeType"`        // CREATE ... GAP_OVERFLOW; "" for a platform event
-	RecordIDs      []string        `json:"recordIds"`         // change events; more than one when merged
-	UUID           string          `json:"uuid,omitempty"`    // platform events
-	TransactionKey string          `json:"transactionKey"`    //
-	Sequence       int             `json:"sequence"`          // within the transaction, from 1
-	Commit         time.Time       `json:"commit"`            // millisecond precision, UTC
-	SchemaID       string          `json:"schemaId"`          //
-	Payload        json.RawMessage `json:"payload,omitempty"` // data.payload, byte for byte as it is delivered; do not modify
+	Index          int             `json:"index"`                // position in the ledger, from 0
+	ReplayID       int64           `json:"replayId"`             //
+	Event          string          `json:"event"`                // AccountChangeEvent, Order__e
+	Object         string          `json:"object"`               // Account, Invoice__c, Order__e
+	Channels       []string        `json:"channels"`             // every channel that carries it
+	ChangeType     string          `json:"changeType"`           // CREATE ... GAP_OVERFLOW; "" for a platform event
+	RecordIDs      []string        `json:"recordIds"`            // change events; more than one when merged
+	UUID           string          `json:"uuid,omitempty"`       // platform events
+	TransactionKey string          `json:"transactionKey"`       //
+	Sequence       int             `json:"sequence"`             // within the transaction, from 1
+	Commit         time.Time       `json:"commit"`               // millisecond precision, UTC
+	Deliverable    time.Time       `json:"deliverable,omitzero"` // from when on, if not at once
+	SchemaID       string          `json:"schemaId"`             //
+	Payload        json.RawMessage `json:"payload,omitempty"`    // data.payload, byte for byte as it is delivered; do not modify
 }
 
 // Ledger returns everything published so far, in order. With
@@ -55,10 +56,14 @@ func (o *Org) LedgerFrom(index int) iter.Seq[Entry] {
 }
 
 func entry(index int, e *logged) Entry {
-	return Entry{
+	out := Entry{
 		Index: index, ReplayID: e.replay, Event: e.typ.name, Object: e.typ.object, Channels: e.typ.channels,
 		ChangeType: e.change, RecordIDs: e.ids, UUID: e.uuid, TransactionKey: e.key, Sequence: e.sequence,
 		Commit: time.UnixMilli(e.commit).UTC(), SchemaID: e.schema,
 		Payload: e.data[e.payload[0]:e.payload[1]:e.payload[1]],
 	}
+	if e.due > 0 {
+		out.Deliverable = time.UnixMilli(e.due).UTC()
+	}
+	return out
 }

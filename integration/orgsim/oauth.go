@@ -22,13 +22,24 @@ type auth struct {
 	mu     sync.Mutex
 	tokens map[string]*token
 	used   map[string]time.Time // jti of assertions, until they expire
+	web    webLogins
 	rnd    *rand.Rand
 }
 
 type token struct {
-	user *user
-	app  *app
-	ends time.Time // moves with use
+	user   *user
+	app    *app
+	family *family   // the login by a browser that it came from, or nil
+	ends   time.Time // moves with use, unless fixed
+	fixed  bool
+}
+
+// granted is what a token request is worth.
+type granted struct {
+	user    *user
+	app     *app
+	family  *family // nil: the grant was no login by a browser
+	refresh string  // to be given with the access token
 }
 
 // oauthError is a refusal of the token endpoint (OAuth 2.0 error codes of the
@@ -52,7 +63,7 @@ func (o *Org) serveToken(w http.ResponseWriter, r *http.Request) {
 	if o.refused(w, "oauth") {
 		return
 	}
-	u, a, err := o.grant(r)
+	got, err := o.grant(r)
 	if err != nil {
 		var oe *oauthError
 		if !errors.As(err, &oe) {
@@ -61,47 +72,61 @@ func (o *Org) serveToken(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, oe.Status, oe)
 		return
 	}
-	access := o.issue(u, a)
+	access, expires := o.issue(got)
 	base := o.baseURL(r)
-	id := base + "/id/" + o.id + "/" + u.id
+	id := base + "/id/" + o.id + "/" + got.user.id
 	issued := strconv.FormatInt(o.now().UnixMilli(), 10)
-	mac := hmac.New(sha256.New, []byte(a.ClientSecret))
+	mac := hmac.New(sha256.New, []byte(got.app.ClientSecret))
 	mac.Write([]byte(id + issued))
-	writeJSON(w, http.StatusOK, map[string]string{
+	answer := map[string]any{
 		"access_token": access, "instance_url": base, "id": id, "token_type": "Bearer", "issued_at": issued,
 		"signature": base64.StdEncoding.EncodeToString(mac.Sum(nil)), "scope": "api",
-	})
+	}
+	if got.refresh != "" {
+		answer["refresh_token"], answer["scope"] = got.refresh, "api refresh_token"
+	}
+	if expires > 0 {
+		answer["expires_in"] = int(expires.Seconds())
+	}
+	writeJSON(w, http.StatusOK, answer)
 }
 
 // grant finds out for whom and for which app a token is asked.
-func (o *Org) grant(r *http.Request) (*user, *app, error) {
+func (o *Org) grant(r *http.Request) (*granted, error) {
 	if r.Method != http.MethodPost {
-		return nil, nil, &oauthError{http.StatusBadRequest, "invalid_request", "must use HTTP POST"}
+		return nil, &oauthError{http.StatusBadRequest, "invalid_request", "must use HTTP POST"}
 	}
 	if ct, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); ct != "application/x-www-form-urlencoded" {
-		return nil, nil, &oauthError{http.StatusBadRequest, "unsupported_grant_type", "grant type not supported"}
+		return nil, &oauthError{http.StatusBadRequest, "unsupported_grant_type", "grant type not supported"}
 	}
 	r.Body = http.MaxBytesReader(nil, r.Body, 1<<16)
 	if err := r.ParseForm(); err != nil {
-		return nil, nil, &oauthError{http.StatusBadRequest, "invalid_request", "unreadable form"}
+		return nil, &oauthError{http.StatusBadRequest, "invalid_request", "unreadable form"}
 	}
 	form := r.PostForm
 	if id, secret, ok := r.BasicAuth(); ok {
 		form.Set("client_id", id)
 		form.Set("client_secret", secret)
 	}
+	got := &granted{}
+	var err error
 	switch form.Get("grant_type") {
 	case "urn:ietf:params:oauth:grant-type:jwt-bearer":
-		return o.grantAssertion(form.Get("assertion"), o.baseURL(r))
+		got.user, got.app, err = o.grantAssertion(form.Get("assertion"), o.baseURL(r))
 	case "client_credentials":
-		return o.grantClient(form)
+		got.user, got.app, err = o.grantClient(form)
 	case "password":
-		return o.grantPassword(form)
+		got.user, got.app, err = o.grantPassword(form)
+	case "authorization_code":
+		return o.grantCode(form)
+	case "refresh_token":
+		return o.grantRefresh(form)
 	case "":
-		return nil, nil, &oauthError{http.StatusBadRequest, "invalid_request", "missing required parameter: grant_type"}
+		err = &oauthError{http.StatusBadRequest, "invalid_request", "missing required parameter: grant_type"}
 	default:
-		return nil, nil, &oauthError{http.StatusBadRequest, "unsupported_grant_type", "grant type not supported"}
+		err = &oauthError{http.StatusBadRequest, "unsupported_grant_type", "grant type not supported"}
 	}
+	return got, err
 }
 
 // grantAssertion is the JWT bearer flow (RFC 7523; Salesforce help, OAuth 2.0
@@ -232,13 +257,20 @@ func (o *Org) grantPassword(form url.Values) (*user, *app, error) {
 }
 
 // issue makes an access token: the 15-character org id, "!", and an opaque part.
-func (o *Org) issue(u *user, a *app) string {
+// How long it is good is told if the org tells it.
+func (o *Org) issue(got *granted) (access string, expires time.Duration) {
 	o.auth.mu.Lock()
 	defer o.auth.mu.Unlock()
-	access := o.id[:15] + "!AQ" + randomText(o.auth.rnd, base62+"._", 94)
-	o.auth.tokens[access] = &token{user: u, app: a, ends: o.now().Add(o.cfg.TokenLifetime)}
+	access = o.id[:15] + "!AQ" + randomText(o.auth.rnd, base62+"._", 94)
+	fixed := o.auth.web.conf.TellExpiry
+	o.auth.tokens[access] = &token{
+		user: got.user, app: got.app, family: got.family, ends: o.now().Add(o.cfg.TokenLifetime), fixed: fixed,
+	}
 	o.stats.tokens.Add(1)
-	return access
+	if !fixed {
+		return access, 0
+	}
+	return access, o.cfg.TokenLifetime
 }
 
 // Issue makes an access token without the token endpoint, for tools and tests.
@@ -247,7 +279,8 @@ func (o *Org) Issue(username string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return o.issue(u, &app{}), nil
+	access, _ := o.issue(&granted{user: u, app: &app{}})
+	return access, nil
 }
 
 // caller is the user of a valid token, or nil; using a token prolongs it.
@@ -263,7 +296,9 @@ func (o *Org) caller(access string) *user {
 		delete(o.auth.tokens, access)
 		return nil
 	}
-	t.ends = now.Add(o.cfg.TokenLifetime)
+	if !t.fixed {
+		t.ends = now.Add(o.cfg.TokenLifetime)
+	}
 	return t.user
 }
 
@@ -277,13 +312,18 @@ func bearer(r *http.Request) string {
 	return h
 }
 
-// serveRevoke is /services/oauth2/revoke.
+// serveRevoke is /services/oauth2/revoke: an access token ends alone, a refresh
+// token with all that came by it.
 func (o *Org) serveRevoke(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 1<<16)
-	access := r.FormValue("token")
+	name := r.FormValue("token")
 	o.auth.mu.Lock()
-	_, ok := o.auth.tokens[access]
-	delete(o.auth.tokens, access)
+	_, ok := o.auth.tokens[name]
+	delete(o.auth.tokens, name)
+	if f := o.auth.web.families[name]; f != nil && f.current == name {
+		ok = true
+		o.endFamily(f)
+	}
 	o.auth.mu.Unlock()
 	if !ok {
 		w.Header().Set("Content-Type", "application/x-www-form-urlencoded")

@@ -117,7 +117,7 @@ func TestOtherGrants(t *testing.T) {
 	if get() != http.StatusUnauthorized {
 		t.Error("an idle token lives for ever")
 	}
-	o.Refuse(Refusal{On: "oauth", Times: 2})
+	check(t, o.Refuse(Refusal{On: "oauth", Times: 2}))
 	for range 2 {
 		res, err := http.PostForm(base+"/services/oauth2/token", creds())
 		if err != nil || res.StatusCode != http.StatusServiceUnavailable {

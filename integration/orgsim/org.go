@@ -30,6 +30,9 @@ type Org struct {
 	scratch      []byte // one event in the making
 	bodies       []byte // the bodies of one transaction
 	load         *loads
+	delayRand    *rand.Rand
+	delays       map[string]Delay // by object; "": all others
+	due          map[string]int64 // by object: when its newest event can be delivered, epoch ms
 
 	bus      *bus
 	channels map[string]*channel
@@ -37,9 +40,16 @@ type Org struct {
 	auth     auth
 	faults   faults
 	stats    counters
-	offset   atomic.Int64 // clock, nanoseconds
-	buffers  sync.Pool
-	mux      http.Handler
+	shared   atomic.Int64 // transactions to come whose events share a replay id
+	outage   atomic.Int64 // until then there is none to answer; clock, nanoseconds
+	instance atomic.Pointer[instance]
+	seen     atomic.Pointer[string] // the address of the last request
+
+	deliveries, restCalls, cometdCalls, tokenCalls *rolling
+
+	offset  atomic.Int64 // clock, nanoseconds
+	buffers sync.Pool
+	mux     http.Handler
 }
 
 type user struct {
@@ -68,6 +78,8 @@ const (
 	seedSessions
 	seedTokens
 	seedLoad
+	seedFaults
+	seedDelays
 )
 
 // New makes an org. It starts nothing.
@@ -79,7 +91,9 @@ func New(cfg Config) (*Org, error) {
 	stream := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(cfg.Seed, n)) } //nolint:gosec // reproducible on purpose
 	o := &Org{
 		cfg: cfg, objects: map[string]*object{}, schemas: map[string]*schema{}, channels: map[string]*channel{}, apps: map[string]*app{},
-		ids: newIDMaker(stream(seedIDs)), gapRand: stream(seedGaps), keyRand: stream(seedKeys),
+		ids: newIDMaker(stream(seedIDs)), gapRand: stream(seedGaps), keyRand: stream(seedKeys), delayRand: stream(seedDelays), delays: cfg.delays(),
+		deliveries: newRolling(24*time.Hour, 96), restCalls: newRolling(24*time.Hour, 96),
+		cometdCalls: newRolling(time.Minute, 60), tokenCalls: newRolling(time.Hour, 60),
 	}
 	o.id = o.ids.id18("00D")
 	o.hub = hub{sessions: map[string]*session{}, rnd: stream(seedSessions)}
@@ -92,11 +106,16 @@ func New(cfg Config) (*Org, error) {
 	if o.commitNumber == 0 {
 		o.commitNumber = 1<<53 + 1 + 2*o.gapRand.Int64N(1_000_000)
 	}
-	o.bus = &bus{floor: o.replay, last: o.replay, forget: cfg.DropTrimmed, horizon: cfg.Retention.Milliseconds()}
+	o.bus = &bus{floor: o.replay, last: o.replay, reached: o.replay + 1, forget: cfg.DropTrimmed, horizon: cfg.Retention.Milliseconds(), byID: cfg.ExpireByID}
 	o.addPeople()
 	o.addObjects()
 	o.addChannels()
 	o.mux = o.routes()
+	if cfg.Faults != nil {
+		if err := o.RunFaults(*cfg.Faults); err != nil {
+			return nil, err
+		}
+	}
 	return o, nil
 }
 

@@ -2,10 +2,11 @@ package orgsim
 
 import (
 	"compress/gzip"
-	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 )
 
 const (
@@ -19,41 +20,78 @@ func (x *exchange) respond(w http.ResponseWriter) {
 	if x.r.Context().Err() != nil {
 		return // nobody listens: nothing may be taken off the session
 	}
+	if s := x.later; x.fired && (s.http != nil || s.drop) {
+		x.o.stats.refusals.Add(1)
+		x.o.deliver(s, w, x.r)
+		return
+	}
 	if x.status != 0 {
 		http.Error(w, "duplicate connect", x.status)
 		return
 	}
-	if x.cookie != "" {
-		http.SetCookie(w, &http.Cookie{Name: cookieName, Value: x.cookie, Path: "/", HttpOnly: true, Secure: secure(x.r)})
+	x.setCookies(w)
+	w.Header().Set("Content-Type", jsonType)
+	place := placeLast
+	if x.o.cfg.ConnectReplyFirst {
+		place = placeFirst
 	}
-	w.Header().Set("Content-Type", "application/json;charset=UTF-8")
 	out := x.o.newReplyWriter(w, x.r, x.cut)
 	defer out.close()
-	if x.o.cfg.ConnectReplyFirst {
+	if x.fx != nil {
+		x.shape(out)
+		orDefault(&x.fx.place, place)
+		place = x.fx.place
+	}
+	if place == placeFirst {
 		x.writeReplies(out)
 	}
 	if x.deliverable() {
+		out.amid = place == placeMiddle
 		x.writeEvents(out)
 	}
-	if !x.o.cfg.ConnectReplyFirst {
+	if place == placeLast || place == placeMiddle && !out.answered {
 		x.writeReplies(out)
 	}
 	out.finish()
 }
 
+// shape gives the response the form that faults ask for.
+func (x *exchange) shape(out *replyWriter) {
+	fx := x.fx
+	if fx.lowerType {
+		out.w.Header().Set("Content-Type", "application/json;charset=utf-8")
+	}
+	if fx.cut >= 0 && (out.cut < 0 || fx.cut < out.cut) {
+		out.cut = fx.cut
+	}
+	if fx.gzip {
+		out.compress(x.r)
+	}
+	if fx.drip > 0 {
+		out.drip = &drip{bytes: fx.drip, pause: fx.pause, until: time.Now().Add(fx.dripFor), gone: x.r.Context().Done()}
+	}
+	out.tail = fx.tail(x.o.now())
+	out.twice = fx.twice
+	if fx.object && len(x.replies) == 1 {
+		ready := false
+		if x.deliverable() {
+			ready, _ = x.session.waiting(x.o.look())
+		}
+		out.bare = !ready
+		x.mute = out.bare // what comes meanwhile waits for the next response
+	}
+}
+
 // deliverable reports whether events go out with this response: not with a
 // refusal.
 func (x *exchange) deliverable() bool {
-	return x.session != nil && (len(x.replies) == 0 || x.replies[len(x.replies)-1].Successful)
+	return x.session != nil && !x.mute && (len(x.replies) == 0 || x.replies[len(x.replies)-1].Successful)
 }
 
 func (x *exchange) writeReplies(out *replyWriter) {
+	out.answered = true
 	for _, rep := range x.replies {
-		raw, err := json.Marshal(rep)
-		if rep.unasked {
-			raw, err = json.Marshal(map[string]string{"channel": rep.Channel})
-		}
-		if err == nil {
+		if raw, err := x.fx.dress(rep, x.o.now()); err == nil {
 			out.message(raw)
 		}
 	}
@@ -63,15 +101,20 @@ func (x *exchange) writeEvents(out *replyWriter) {
 	cfg := &x.o.cfg
 	events, size := 0, 0
 	for events < cfg.MaxReplyEvents && size < cfg.MaxReplyBytes && out.err == nil {
-		out.batch = x.session.take(x.o.bus.view(), x.held, min(takeEvents, cfg.MaxReplyEvents-events), cfg.MaxReplyBytes-size, out.batch[:0])
+		most := min(takeEvents, cfg.MaxReplyEvents-events, x.o.allowance())
+		if most == 0 {
+			break
+		}
+		out.batch = x.session.take(x.o.look(), x.held, most, cfg.MaxReplyBytes-size, out.batch[:0])
 		if len(out.batch) == 0 {
 			break
 		}
-		for _, d := range out.batch {
-			out.event(d)
-			size += len(d.data) + len(d.tail)
-		}
+		size += out.events()
 		events += len(out.batch)
+		x.o.deliveries.add(x.o.now(), int64(len(out.batch)))
+		if out.amid && !out.answered {
+			x.writeReplies(out)
+		}
 	}
 	x.o.stats.delivered.Add(int64(events))
 }
@@ -89,17 +132,70 @@ type replyWriter struct {
 	sent  int
 	cut   int // bytes after which the connection is cut; -1: never
 	err   error
+
+	drip     *drip
+	bare     bool   // the one message without an array
+	amid     bool   // the replies come behind the first events
+	answered bool   // the replies are written
+	tail     []byte // what ends a message in place of the brace
+	twice    string // "each", "again": events come twice
+}
+
+// drip holds the bytes of a response back.
+type drip struct {
+	bytes int
+	pause time.Duration
+	until time.Time // when the rest comes at once
+	gone  <-chan struct{}
+}
+
+// wait pauses; it is false when nobody listens any more.
+func (d *drip) wait() bool {
+	t := time.NewTimer(d.pause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-d.gone:
+		return false
+	}
 }
 
 func (o *Org) newReplyWriter(w http.ResponseWriter, r *http.Request, cut int) *replyWriter {
 	boxed, _ := o.buffers.Get().(*[]byte)
 	out := &replyWriter{o: o, w: w, to: w, buf: (*boxed)[:0], boxed: boxed, sep: '[', cut: cut}
-	if o.cfg.Gzip && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		w.Header().Set("Content-Encoding", "gzip")
-		out.gz = gzip.NewWriter(w)
-		out.to = out.gz
+	if o.cfg.Gzip {
+		out.compress(r)
 	}
 	return out
+}
+
+func (b *replyWriter) compress(r *http.Request) {
+	if b.gz == nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		b.w.Header().Set("Content-Encoding", "gzip")
+		b.gz = gzip.NewWriter(b.w)
+		b.to = b.gz
+	}
+}
+
+// events writes the batch and returns how large it is.
+func (b *replyWriter) events() int {
+	size := 0
+	for _, d := range b.batch {
+		if b.tail != nil {
+			d.tail = append(slices.Clone(d.tail[:len(d.tail)-1]), b.tail...)
+		}
+		b.event(d)
+		if b.twice == "each" {
+			b.event(d)
+		}
+		size += len(d.data) + len(d.tail)
+	}
+	if b.twice == "again" {
+		b.twice = ""
+		b.events()
+	}
+	return size
 }
 
 func (b *replyWriter) event(d delivery) {
@@ -114,7 +210,9 @@ func (b *replyWriter) event(d delivery) {
 
 func (b *replyWriter) message(raw []byte) {
 	b.room(1 + len(raw))
-	b.buf = append(b.buf, b.sep)
+	if !b.bare {
+		b.buf = append(b.buf, b.sep)
+	}
 	b.sep = ','
 	b.buf = append(b.buf, raw...)
 }
@@ -137,6 +235,20 @@ func (b *replyWriter) flush(p []byte) {
 }
 
 func (b *replyWriter) write(p []byte) {
+	for d := b.drip; d != nil && b.err == nil && len(p) > d.bytes && time.Now().Before(d.until); {
+		n, err := b.to.Write(p[:d.bytes])
+		b.sent += n
+		p = p[d.bytes:]
+		if b.err = err; err == nil && b.gz != nil {
+			b.err = b.gz.Flush()
+		}
+		if b.err == nil {
+			_ = http.NewResponseController(b.w).Flush()
+		}
+		if b.err == nil && !d.wait() {
+			b.err = io.ErrClosedPipe
+		}
+	}
 	if b.err != nil || len(p) == 0 {
 		return
 	}
@@ -161,7 +273,9 @@ func (b *replyWriter) finish() {
 	if b.sep == '[' {
 		b.buf = append(b.buf, '[')
 	}
-	b.buf = append(b.buf, ']')
+	if !b.bare {
+		b.buf = append(b.buf, ']')
+	}
 	if b.cut >= 0 {
 		b.cut = min(b.cut, b.sent+len(b.buf)-1)
 	}

@@ -23,8 +23,11 @@ type restCall struct {
 
 // serveRest is /services/data and everything below it (REST API guide).
 func (o *Org) serveRest(w http.ResponseWriter, r *http.Request) {
-	n := o.stats.rest.Add(1)
-	w.Header().Set("Sforce-Limit-Info", fmt.Sprintf("api-usage=%d/%d", n, dailyRequests))
+	o.stats.rest.Add(1)
+	now := o.now()
+	o.restCalls.add(now, 1)
+	used, most := o.restCalls.total(now), o.dailyRequests()
+	w.Header().Set("Sforce-Limit-Info", fmt.Sprintf("api-usage=%d/%d", min(used, most), most))
 	if o.refused(w, "rest") {
 		return
 	}
@@ -34,13 +37,15 @@ func (o *Org) serveRest(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	path := strings.Split(rest, "/")
+	if o.cfg.DailyAPIRequests > 0 && used > most {
+		(&restCall{w: w}).fail(&RequestError{Status: 403, Code: "REQUEST_LIMIT_EXCEEDED", Message: "TotalRequests Limit exceeded."})
+		return
+	}
 	c := &restCall{o: o, w: w, r: r, path: path[1:], version: strings.TrimPrefix(path[0], "v")}
 	if err := c.serve(path[0]); err != nil {
 		c.fail(err)
 	}
 }
-
-const dailyRequests = 15_000
 
 type versionInfo struct {
 	Label   string `json:"label"`
@@ -76,7 +81,9 @@ func (c *restCall) fail(err error) {
 }
 
 func (c *restCall) serve(segment string) error {
-	c.user = c.o.caller(bearer(c.r))
+	if c.o.formerHost(c.r.Host) == "" {
+		c.user = c.o.caller(bearer(c.r))
+	}
 	if c.user == nil {
 		return &RequestError{Status: 401, Code: "INVALID_SESSION_ID", Message: "Session expired or invalid"}
 	}

@@ -1,6 +1,7 @@
 package orgsim
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,11 @@ func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	if in.Host == "" {
 		in.Host = req.URL.Host
 	}
+	// As http.Transport does: who does not ask for compression gets it undone.
+	unzip := in.Header.Get("Accept-Encoding") == ""
+	if unzip {
+		in.Header.Set("Accept-Encoding", "gzip")
+	}
 	in.RequestURI = req.URL.RequestURI()
 	in.RemoteAddr = "127.0.0.1:0"
 	pr, pw := io.Pipe()
@@ -56,11 +62,33 @@ func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, errServerClosed
 	}
 	stop := context.AfterFunc(req.Context(), func() { _ = pr.CloseWithError(req.Context().Err()) })
-	return &http.Response{
+	res := &http.Response{
 		Status: fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)), StatusCode: w.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: w.sent, Body: &pipeBody{PipeReader: pr, stop: stop, cancel: cancel, done: done}, ContentLength: -1, Request: req,
-	}, nil
+	}
+	if unzip && w.sent.Get("Content-Encoding") == "gzip" {
+		res.Header.Del("Content-Encoding")
+		res.Body, res.Uncompressed = &unzipped{body: res.Body}, true
+	}
+	return res, nil
 }
+
+// unzipped undoes a response's compression.
+type unzipped struct {
+	body io.ReadCloser
+	zip  *gzip.Reader
+}
+
+func (u *unzipped) Read(p []byte) (n int, err error) {
+	if u.zip == nil {
+		if u.zip, err = gzip.NewReader(u.body); err != nil {
+			return 0, err
+		}
+	}
+	return u.zip.Read(p)
+}
+
+func (u *unzipped) Close() error { return u.body.Close() }
 
 // pipeWriter is the server's side of a response.
 type pipeWriter struct {

@@ -12,6 +12,7 @@ type hub struct {
 	mu       sync.Mutex
 	sessions map[string]*session
 	past     []SessionInfo
+	starving []*starving
 	rnd      *rand.Rand
 }
 
@@ -21,13 +22,15 @@ const pastSessions = 10_000
 // session is one CometD client.
 type session struct {
 	id     string
-	cookie string
 	user   *user
 	opened time.Time
 
 	mu        sync.Mutex
-	lastReply time.Time // of a handshake or connect
-	connected bool      // the first connect was answered
+	cookie    string
+	affinity  affinity
+	past      []SubscriptionInfo // that are over
+	lastReply time.Time          // of a handshake or connect
+	connected bool               // the first connect was answered
 	held      *held
 	ended     string // why, once it is over
 	subs      []*subscription
@@ -49,6 +52,9 @@ const (
 	endForgotten    = "forgotten"    // ForgetSessions
 	endServer       = "server"       // DisconnectSessions
 	endReplaced     = "replaced"     // of a held connect only: a newer one came
+	endMoved        = "moved"        // MoveInstance
+	endStrayed      = "strayed"      // its affinity cookie expired or was missing
+	endAdvice       = "advice"       // a fault's advice said so
 )
 
 // subscription is a session's place in the bus for one channel.
@@ -57,6 +63,35 @@ type subscription struct {
 	tail    []byte // what follows the data member of its messages
 	members []bool // by eventType.index, less what the user may not read
 	cursor  int    // index of the next event to look at
+	starved bool   // it gets nothing more
+	blocked bool   // within take and waiting: the event at cursor is still on its way
+	from    string // the replay id that was asked for
+	opened  time.Time
+	events  int64 // delivered
+}
+
+// SubscriptionInfo says that a session was subscribed to a channel, and when.
+type SubscriptionInfo struct {
+	Channel   string    `json:"channel"`
+	From      string    `json:"from"` // the replay id that was asked for; "": none
+	Opened    time.Time `json:"opened"`
+	Closed    time.Time `json:"closed,omitzero"` // zero while it lasts
+	Delivered int64     `json:"delivered"`       // events written
+	Starved   bool      `json:"starved,omitempty"`
+}
+
+func (sub *subscription) info(closed time.Time) SubscriptionInfo {
+	return SubscriptionInfo{Channel: sub.channel, From: sub.from, Opened: sub.opened, Closed: closed, Delivered: sub.events, Starved: sub.starved}
+}
+
+// pastSubscriptions is how many subscriptions a session remembers that are over.
+const pastSubscriptions = 1000
+
+func (s *session) overLocked(sub *subscription, now time.Time) {
+	if len(s.past) >= pastSubscriptions {
+		s.past = slices.Delete(s.past, 0, 1)
+	}
+	s.past = append(s.past, sub.info(now))
 }
 
 // SessionInfo is one line of the session ledger.
@@ -68,8 +103,11 @@ type SessionInfo struct {
 	Reason    string    `json:"reason,omitempty"`
 	Connects  int64     `json:"connects"`
 	Delivered int64     `json:"delivered"` // events written
-	Channels  []string  `json:"channels"`
-	Held      bool      `json:"held"` // a connect is being answered now
+	Channels  []string  `json:"channels"`  // at its end, or now
+	Held      bool      `json:"held"`      // a connect is being answered now
+	// Subscriptions are all that it had, ended ones first: subscribing to a
+	// channel again ends one.
+	Subscriptions []SubscriptionInfo `json:"subscriptions,omitempty"`
 }
 
 // Sessions is the session ledger: ended sessions in the order in which they
@@ -82,7 +120,7 @@ func (o *Org) Sessions() []SessionInfo {
 	var live []SessionInfo
 	for _, s := range o.hub.sessions {
 		s.mu.Lock()
-		live = append(live, s.info())
+		live = append(live, s.info(time.Time{}))
 		s.mu.Unlock()
 	}
 	slices.SortFunc(live, func(a, b SessionInfo) int {
@@ -97,10 +135,12 @@ func (o *Org) Sessions() []SessionInfo {
 	return append(out, live...)
 }
 
-func (s *session) info() SessionInfo {
-	i := SessionInfo{ClientID: s.id, User: s.user.Username, Opened: s.opened, Connects: s.connects, Delivered: s.events, Held: s.held != nil}
+func (s *session) info(closed time.Time) SessionInfo {
+	i := SessionInfo{ClientID: s.id, User: s.user.Username, Opened: s.opened, Connects: s.connects, Delivered: s.events, Held: s.held != nil, Closed: closed,
+		Subscriptions: slices.Clone(s.past)}
 	for _, sub := range s.subs {
 		i.Channels = append(i.Channels, sub.channel)
+		i.Subscriptions = append(i.Subscriptions, sub.info(closed))
 	}
 	return i
 }
@@ -169,8 +209,8 @@ func (o *Org) endLocked(s *session, why string, at time.Time) {
 	}
 	delete(o.hub.sessions, s.id)
 	s.ended = why
-	info := s.info()
-	info.Held, info.Closed, info.Reason = false, at, why
+	info := s.info(at)
+	info.Held, info.Reason = false, why
 	if len(o.hub.past) >= pastSessions {
 		o.hub.past = slices.Delete(o.hub.past, 0, 1)
 	}
@@ -220,6 +260,7 @@ func (s *session) subscribe(sub *subscription) {
 	defer s.mu.Unlock()
 	for i, old := range s.subs {
 		if old.channel == sub.channel {
+			s.overLocked(old, sub.opened)
 			s.subs[i] = sub
 			return
 		}
@@ -227,12 +268,15 @@ func (s *session) subscribe(sub *subscription) {
 	s.subs = append(s.subs, sub)
 }
 
-func (s *session) unsubscribe(channel string) bool {
+func (s *session) unsubscribe(channel string, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := len(s.subs)
-	s.subs = slices.DeleteFunc(s.subs, func(sub *subscription) bool { return sub.channel == channel })
-	return len(s.subs) < n
+	s.subs = slices.DeleteFunc(s.subs, func(sub *subscription) bool {
+		if sub.channel == channel {
+			s.overLocked(sub, now)
+		}
+		return sub.channel == channel
+	})
 }
 
 // delivery is one message to write.
@@ -250,31 +294,53 @@ func (s *session) lowest(v view) int {
 	return max(low, v.base)
 }
 
+// moveTo moves all subscriptions on but those that stopped at an event which
+// is still on its way.
 func (s *session) moveTo(i int) {
 	for _, sub := range s.subs {
-		sub.cursor = max(sub.cursor, i)
+		if !sub.blocked {
+			sub.cursor = max(sub.cursor, i)
+		}
+		sub.blocked = false
 	}
 }
 
+// wants reports whether the event is for the subscription; one that is still
+// on its way stops it there.
+func (sub *subscription) wants(e *logged, i int, now int64) bool {
+	if i < sub.cursor || !sub.members[e.typ.index] || sub.starved || sub.blocked {
+		return false
+	}
+	if e.due > now {
+		sub.blocked, sub.cursor = true, i
+		return false
+	}
+	return true
+}
+
 // waiting moves over events that no subscription wants and reports whether
-// one follows that is wanted.
-func (s *session) waiting(v view) bool {
+// one follows that is wanted; if not, due is when the first one on its way
+// arrives, in epoch ms, or 0.
+func (s *session) waiting(v view) (ready bool, due int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.subs) == 0 {
-		return false
+		return false, 0
 	}
 	for i := s.lowest(v); i < v.end; i++ {
 		e := v.at(i)
 		for _, sub := range s.subs {
-			if i >= sub.cursor && sub.members[e.typ.index] {
+			if sub.wants(e, i, v.now) {
 				s.moveTo(i)
-				return true
+				return true, 0
+			}
+			if sub.blocked && sub.cursor == i && (due == 0 || e.due < due) {
+				due = e.due
 			}
 		}
 	}
 	s.moveTo(v.end)
-	return false
+	return false, due
 }
 
 // take moves the cursors over events and returns the messages for them: what
@@ -294,7 +360,8 @@ func (s *session) take(v view, h *held, maxEvents, maxBytes int, dst []delivery)
 			break
 		}
 		for _, sub := range s.subs {
-			if i >= sub.cursor && sub.members[e.typ.index] {
+			if sub.wants(e, i, v.now) {
+				sub.events++
 				dst = append(dst, delivery{e.data, sub.tail})
 				size += len(e.data) + len(sub.tail)
 			}

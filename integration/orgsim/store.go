@@ -70,6 +70,7 @@ type staged struct {
 // Transact runs fn as one transaction. An error of fn undoes everything and is
 // returned as it is.
 func (o *Org) Transact(opts TxOptions, fn func(*Tx) error) error {
+	o.tick()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	u, err := o.userNamed(opts.User)

@@ -71,9 +71,9 @@ func TestNothingIsLostOrDoubledThroughFaults(t *testing.T) {
 			check(t, o.AddField("Invoice__c", Field{Name: "F" + strings.Repeat("x", step) + "__c", Type: Text}))
 		},
 		func() {
-			o.Refuse(Refusal{On: "/meta/connect", Error: "403::Organization total events daily limit exceeded"})
+			check(t, o.Refuse(Refusal{On: "/meta/connect", Error: "403::Organization total events daily limit exceeded"}))
 		},
-		func() { o.Refuse(Refusal{On: "cometd"}) }, func() { o.DisconnectSessions() },
+		func() { check(t, o.Refuse(Refusal{On: "cometd"})) }, func() { o.DisconnectSessions() },
 	}
 	got := drain(t, o, base, "/data/ChangeEvents", each*writers, func(n int) {
 		if n/150 > step {

@@ -27,19 +27,32 @@ func (x *exchange) subscribe(m *message, s *session, rep *reply) *reply {
 	if len(names) == 0 {
 		return rep.fail("400::Channel name not specified", "")
 	}
-	x.o.bus.expire(x.o.now().UnixMilli())
+	if x.fx != nil && x.fx.silent {
+		rep.Successful = true
+		return rep
+	}
+	if x.o.exhausted(onSubscribe) {
+		return rep.fail(deliverText, "")
+	}
+	now := x.o.now()
+	x.o.bus.expire(now.UnixMilli())
 	var subs []*subscription
 	for _, name := range names {
 		sub, text := x.o.subscription(x.user, name, m.Ext["replay"])
 		if text != "" {
 			return rep.fail(text, "")
 		}
+		if sub == nil {
+			continue // it succeeds, and that is all
+		}
+		sub.opened = now
+		sub.starved = x.o.starves(s, sub)
 		subs = append(subs, sub)
 	}
 	for _, sub := range subs {
 		s.subscribe(sub)
 	}
-	if x.o.cfg.EventsWithSubscribe {
+	if x.o.cfg.EventsWithSubscribe || x.fx != nil && x.fx.withEvents {
 		x.session = s
 	}
 	x.o.bus.wake() // a connect held meanwhile may now have something to deliver
@@ -59,6 +72,9 @@ func (o *Org) subscription(u *user, name string, replay json.RawMessage) (sub *s
 		return nil, "403::Restricted channel"
 	}
 	ch := o.channels[strings.TrimSuffix(name, "/")]
+	if ch == nil && o.cfg.SilentChannels {
+		return nil, ""
+	}
 	if ch == nil {
 		return nil, fmt.Sprintf("400::The channel you requested to subscribe to does not exist {%s}", name)
 	}
@@ -78,9 +94,10 @@ func (o *Org) subscription(u *user, name string, replay json.RawMessage) (sub *s
 		// A multi-entity channel takes everybody and filters at delivery.
 		sub.members[ob.typ.index] = ch.members[ob.typ.index] && !u.denied[ob.def.Name]
 	}
-	cursor, ok := o.start(ch.name, replay)
+	sub.from = replayText(ch.name, replay)
+	cursor, ok := o.start(sub.from, sub.members)
 	if !ok {
-		return nil, fmt.Sprintf("400::The replayId {%s} you provided was invalid.  Please provide a valid ID, -2 to replay all events, or -1 to replay only new events.", replayText(ch.name, replay))
+		return nil, fmt.Sprintf("400::The replayId {%s} you provided was invalid.  Please provide a valid ID, -2 to replay all events, or -1 to replay only new events.", sub.from)
 	}
 	sub.cursor = cursor
 	return sub, ""
@@ -100,13 +117,12 @@ func replayText(channel string, ext json.RawMessage) string {
 // start finds the place in the bus where a subscription begins (Streaming API
 // guide, Message Durability): -1 new events, -2 all retained ones, otherwise
 // behind the id.
-func (o *Org) start(channel string, ext json.RawMessage) (cursor int, ok bool) {
-	text := replayText(channel, ext)
-	first, end := o.bus.bounds()
+func (o *Org) start(text string, members []bool) (cursor int, ok bool) {
 	switch text {
 	case "", "-1", "null":
-		return end, true
+		return o.tip(members), true
 	case "-2":
+		first, _ := o.bus.bounds()
 		return first, true
 	}
 	id, err := strconv.ParseInt(text, 10, 64)
