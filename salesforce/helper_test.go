@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/sfbridge/bridge/salesforce"
 )
@@ -116,4 +120,36 @@ func parseForm(t testing.TB, r *http.Request) url.Values {
 		t.Errorf("the token request has the query %q", r.URL.RawQuery)
 	}
 	return r.PostForm
+}
+
+// pemBody is what a PEM file of testdata holds.
+func pemBody(t testing.TB, name string) []byte {
+	t.Helper()
+	block, _ := pem.Decode(keyText(t, name))
+	if block == nil {
+		t.Fatalf("%s is not PEM", name)
+	}
+	return block.Bytes
+}
+
+// pemPKCS8 is the text of a key.
+func pemPKCS8(t testing.TB, key *rsa.PrivateKey) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pemText("PRIVATE KEY", der)
+}
+
+// acceptSigned is a token endpoint that takes the assertions of one key.
+func acceptSigned(t testing.TB, key func() *rsa.PublicKey) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, err := jwt.Parse(parseForm(t, r).Get("assertion"), func(*jwt.Token) (any, error) { return key(), nil })
+		if err != nil {
+			answer(400, "application/json", `{"error":"invalid_grant","error_description":"invalid assertion"}`)(w, r)
+			return
+		}
+		answer(200, "application/json", tokenJSON("x", "https://acme.example"))(w, r)
+	}
 }

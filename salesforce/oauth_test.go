@@ -1,8 +1,10 @@
 package salesforce_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -19,7 +21,7 @@ type oauthError struct {
 }
 
 func oauthErrors() []oauthError {
-	const anyGrant = "jwt client_credentials password"
+	const anyGrant = "jwt client_credentials password refresh"
 	return []oauthError{
 		{"jwt", "invalid_grant", "Audience validation failed", "set the audience to", false},
 		{"jwt", "invalid_grant", "audience is invalid [audience=a login=b]", "https://test.salesforce.com", false},
@@ -50,6 +52,10 @@ func oauthErrors() []oauthError {
 		{anyGrant, "invalid_client_credentials", "client secret invalid", "consumer key and secret", false},
 		{"jwt", "unsupported_grant_type", "grant type not supported", "JWT bearer flow", false},
 		{"password", "unsupported_grant_type", "grant type not supported", "username-password flow is off", false},
+		{"refresh", "invalid_grant", "expired access/refresh token", `"bridge login" again`, false},
+		{"refresh", "invalid_grant", "token validity expired", `"bridge login" again`, false},
+		{"refresh", "invalid_grant", "invalid refresh token", `"bridge login" again`, false},
+		{"refresh", "unsupported_grant_type", "grant type not supported", "refresh token flow", false},
 		{"client_credentials", "unsupported_grant_type", "grant type not supported", "Enable Client Credentials Flow", false},
 		{anyGrant, "app_not_found", "External client app is not installed in this org", "install or create", false},
 		{anyGrant, "OAUTH_APP_BLOCKED", "this app is blocked by admin", "unblock the app", false},
@@ -78,6 +84,7 @@ func TestOAuthErrors(t *testing.T) {
 				grants := map[string]salesforce.Grant{
 					"jwt":                salesforce.JWTBearer{LoginURL: server, ClientID: "id", Username: "u", Key: key},
 					"client_credentials": salesforce.ClientCredentials{LoginURL: server, ClientID: "id", ClientSecret: "s3cr3t"},
+					"refresh":            &salesforce.RefreshToken{LoginURL: server, ClientID: "id", Store: &memory{token: "5Aep861"}},
 					"password":           salesforce.Password{LoginURL: server, ClientID: "id", Username: "u", Password: "p4ssw0rd"},
 				}
 				_, err := grants[name].Exchange(wait(t))
@@ -178,4 +185,29 @@ func TestClockSkew(t *testing.T) {
 		}
 		mustContain(t, refused.Hint, tc.hint)
 	}
+}
+
+// FuzzTokenReply: whatever the token endpoint answers, there is a token or an
+// error, of one line, that shows nothing of what was sent.
+func FuzzTokenReply(f *testing.F) {
+	f.Add(200, []byte(tokenJSON("00Dxx!AQ4", "https://acme.my.salesforce.com")))
+	f.Add(200, []byte(`{"access_token":"x","instance_url":"https://acme.example","expires_in":"7200","refresh_token":"next"}`))
+	f.Add(200, []byte(`{"error":"server_error"}`))
+	f.Add(400, []byte(`{"error":"invalid_grant","error_description":"expired access/refresh token"}`))
+	f.Add(503, []byte("<html><title>Down for maintenance</title></html>"))
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		network := transportFunc(func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body)), Request: r}, nil
+		})
+		store := &memory{token: "5Aep861-hunter2"}
+		token, err := (&salesforce.RefreshToken{
+			LoginURL: "https://acme.example", ClientID: "id", Store: store, HTTP: &http.Client{Transport: network},
+		}).Exchange(t.Context())
+		if (err == nil) != (token.Access != "") || store.token == "" {
+			t.Errorf("token %v, error %v", token, err)
+		}
+		if err != nil && (strings.ContainsAny(err.Error(), "\n\r") || strings.Contains(err.Error(), "hunter2")) {
+			t.Errorf("%q", err)
+		}
+	})
 }
