@@ -136,7 +136,7 @@ func rerun(t *testing.T, test string, env ...string) (string, error) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), self, "-test.run=^"+test+"$", "-test.v")
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(append(os.Environ(), "BRIDGE_TEST_NOTES="), env...) // its notes are not those of this run
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
