@@ -255,6 +255,16 @@ func transact(t *testing.T, c *kafkatest.Cluster, records []*kgo.Record, end kgo
 	if err := client.ProduceSync(ctx, records...).FirstErr(); err != nil {
 		t.Fatalf("produce: %v", err)
 	}
+	// franz-go 1.22.2 ends a transaction without sending anything as long as its
+	// own table of topics lacks the partitions that were written to.
+	for _, r := range records {
+		for leader := int32(-1); leader < 0; {
+			var err error
+			if leader, _, err = client.PartitionLeader(r.Topic, r.Partition); err != nil || ctx.Err() != nil {
+				t.Fatalf("leader of partition %d of %s: %v", r.Partition, r.Topic, errors.Join(err, ctx.Err()))
+			}
+		}
+	}
 	if err := client.EndTransaction(ctx, end); err != nil {
 		t.Fatalf("end the transaction: %v", err)
 	}
