@@ -89,7 +89,11 @@ func (a *Advice) take(members map[string]json.RawMessage) {
 	}
 }
 
+// milliseconds reads a number, or a number in quotes.
 func milliseconds(raw json.RawMessage) (time.Duration, bool) {
+	if quoted := text(raw); quoted != "" {
+		raw = json.RawMessage(quoted)
+	}
 	var ms *float64
 	if json.Unmarshal(raw, &ms) != nil || ms == nil {
 		return 0, false

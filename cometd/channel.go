@@ -34,6 +34,22 @@ func checkChannel(channel string) error {
 	return &ChannelError{Channel: channel, Problem: problem}
 }
 
+// carries says whether a subscription to the channel many can bring events of
+// another channel: "/data/ChangeEvents" and custom channels ("/data/X__chn",
+// "/event/X__chn") have many kinds of events (Change Data Capture guide,
+// "Subscription Channels"; Platform Events guide, "Custom Channels").
+func carries(many, channel string) bool {
+	prefix := "/data/"
+	if !strings.HasPrefix(many, prefix) {
+		prefix = "/event/"
+	}
+	return manyEvents(many) && !manyEvents(channel) && strings.HasPrefix(many, prefix) && strings.HasPrefix(channel, prefix)
+}
+
+func manyEvents(channel string) bool {
+	return channel == "/data/ChangeEvents" || strings.HasSuffix(channel, "__chn")
+}
+
 // isJSON says whether a content type claims JSON. No claim counts as one.
 func isJSON(contentType string) bool {
 	return contentType == "" || strings.Contains(strings.ToLower(contentType), "json")

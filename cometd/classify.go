@@ -7,7 +7,7 @@ type class uint8
 
 const (
 	classOther         class = iota // unknown: the advice decides
-	classBusy                       // 503 and other 5xx: wait, same session, same credentials
+	classBusy                       // 503 and its kind, or too much in one request: wait, same session, same credentials
 	classAuth                       // the credentials are refused
 	classSession                    // the server does not know the session
 	classLimit                      // an allocation of the org is used up: wait for minutes
@@ -33,7 +33,7 @@ func classifyText(s string) class {
 	switch {
 	case code == 401:
 		return classAuth
-	case code >= 500:
+	case code >= 500, code == 413, code == 420, code == 429:
 		return classBusy
 	}
 	s = strings.ToLower(s)

@@ -25,16 +25,19 @@ type Client struct {
 	decoder   decoder
 	inbox     inbox
 	positions map[string]*position // by replay key
-	left      map[string]bool      // replay keys that were unsubscribed
+	left      map[string]bool      // replay keys that were unsubscribed in this session
+	routes    map[string]route     // what becomes of events on channels that are not subscribed
+	refusals  map[string]int       // running, of channels that the caller asks for again and again
 	due       map[string]time.Time // when a refused channel is tried again
-	notBefore time.Time            // no request earlier than this
+	quiet     time.Time            // the server wants no request earlier than this
+	notBefore time.Time            // and we make none earlier than this, except to free a session
 	reports   []error              // errors that Next has not returned yet
 	since     time.Time
 	lastReply time.Time
 	closed    bool
 
-	mu     sync.Mutex // guards status, which other goroutines may ask for
-	status Status
+	mu        sync.Mutex // guards published, which other goroutines may ask for
+	published published
 }
 
 // position is where a subscription resumes.
@@ -43,23 +46,31 @@ type position struct {
 	from    From
 	after   int64 // replay id of the last event that Next has returned
 	moved   bool  // whether there was one
-	asked   bool  // the subscription was sent at least once
-	again   bool  // the session that it was sent in has ended since
+	asked   bool  // a subscribe was made: the server may have begun at from
+	live    bool  // a subscribe was made in the present session
 }
 
 // replay is the value for the replay extension. A subscription that is made
 // again goes on behind the last event taken: with its first start it would
-// bring everything since then once more, or skip what came meanwhile.
-func (p *position) replay(resubscribe func(string, From) From) int64 {
+// bring everything since then once more, or skip what came meanwhile. Without
+// an event the caller may choose another start.
+func (c *Client) replay(channel string) int64 {
+	p := c.positions[replayKey(channel)]
+	p.live = true
 	if p.moved {
 		return p.after
 	}
-	if p.again && resubscribe != nil {
-		if from := resubscribe(p.channel, p.from); from.valid {
-			p.from = from
+	if p.asked {
+		if f := c.config.Resubscribe; f != nil {
+			if from := f(channel, p.from); from.valid {
+				p.from = from
+			}
+		}
+		if f := c.config.Trace.Restarted; f != nil {
+			f(channel, p.from)
 		}
 	}
-	p.asked, p.again = true, false
+	p.asked = true
 	return p.from.Replay()
 }
 
@@ -79,6 +90,8 @@ func New(config Config) (*Client, error) {
 		},
 		positions: map[string]*position{},
 		left:      map[string]bool{},
+		routes:    map[string]route{},
+		refusals:  map[string]int{},
 		due:       map[string]time.Time{},
 	}
 	if c.transport == nil {
@@ -90,7 +103,8 @@ func New(config Config) (*Client, error) {
 
 // Subscribe asks for a channel. The wish is sent before the next connect, so by
 // a later call of Next, and again in every new session. A channel that was
-// refused may be asked for again, with another start.
+// refused may be asked for again, with another start; from the second refusal
+// running on that takes growing pauses.
 func (c *Client) Subscribe(channel string, from From) error {
 	if c.closed {
 		return ErrClosed
@@ -101,7 +115,7 @@ func (c *Client) Subscribe(channel string, from From) error {
 	if !from.valid {
 		return &ChannelError{Channel: channel, Problem: "needs a start: Latest, Earliest, or After a replay id that is not negative"}
 	}
-	if n := c.subscribeSize(channel); n > c.config.MaxRequestBytes {
+	if n := subscribeSize(channel, maxClientID) + len("[]"); n > c.config.MaxRequestBytes {
 		return &ChannelError{Channel: channel, Problem: "makes a request of " + strconv.Itoa(n) + " bytes, more than MaxRequestBytes"}
 	}
 	key := replayKey(channel)
@@ -110,14 +124,19 @@ func (c *Client) Subscribe(channel string, from From) error {
 	}
 	c.positions[key] = &position{channel: channel, from: from}
 	delete(c.left, key)
-	c.do(subscribe{channel})
+	clear(c.routes)
+	c.do(subscribe{channel, c.refusals[channel]})
 	return nil
 }
 
-// subscribeSize is an upper bound of the size of a request for one channel.
-func (c *Client) subscribeSize(channel string) int {
-	const id, clientID, replay = 20, 128, 20
-	return len(appendSubscribe(nil, "", "", channel, 0)) + id + clientID + replay + len("[]")
+// maxClientID is how long a client id may be without making a request of one
+// subscription larger than it was foreseen to be. Salesforce's have 30 characters.
+const maxClientID = 128
+
+// subscribeSize is an upper bound of the size of one subscribe message.
+func subscribeSize(channel string, clientID int) int {
+	const id, replay = 20, 20
+	return len(appendSubscribe(nil, "", "", channel, 0)) + id + clientID + replay
 }
 
 // Unsubscribe gives a channel up. Events of it that are still on their way are
@@ -133,7 +152,8 @@ func (c *Client) Unsubscribe(channel string) error {
 	delete(c.positions, key)
 	delete(c.due, channel)
 	c.left[key] = true
-	c.inbox.drop(key)
+	clear(c.routes)
+	c.inbox.drop(channel)
 	c.do(unsubscribe{channel})
 	return nil
 }
@@ -222,54 +242,101 @@ func (c *Client) do(in input) (next action) {
 	c.state, acts = step(c.state, in)
 	now := time.Now()
 	var wait time.Duration
+	var retries []retry
 	for _, a := range acts {
 		switch a := a.(type) {
 		case authorize, request:
 			next = a
 		case pause:
 			wait = c.config.wait(a.delay)
-			c.notBefore = now.Add(wait)
+			c.quiet, c.notBefore = now.Add(a.delay.least), now.Add(wait)
 		case retry:
-			c.due[a.channel] = now.Add(c.config.wait(a.delay))
+			retries = append(retries, a)
 		case report:
 			c.reports = append(c.reports, a.err)
 		case opened:
 			c.since = now
+			clear(c.left) // a new session has no subscriptions
+			clear(c.routes)
 			if f := c.config.Trace.Handshake; f != nil {
 				f()
 			}
 		case ended:
-			for _, p := range c.positions {
-				p.again = p.again || p.asked
-			}
 			if f := c.config.Trace.Reconnect; f != nil && !c.closed {
 				f(a.reason, wait)
 			}
 		case accepted:
+			delete(c.refusals, a.channel)
 			if f := c.config.Trace.Subscribed; f != nil {
 				f(a.channel)
 			}
 		case refused:
+			c.refusals[a.channel]++
 			delete(c.positions, replayKey(a.channel))
+			clear(c.routes)
 		}
 	}
+	c.postpone(retries, now)
 	c.publish()
 	return next
 }
 
-// advance takes the pause that is due and sends the next request.
+// postpone sets the times at which refused channels are tried again. Channels
+// that are refused together stay together, and those whose times are near each
+// other meet: hundreds of refused channels must not make hundreds of requests a
+// minute.
+func (c *Client) postpone(retries []retry, now time.Time) {
+	waits := map[delay]time.Duration{}
+	for _, r := range retries {
+		wait, ok := waits[r.delay]
+		if !ok {
+			wait = c.config.wait(r.delay)
+			waits[r.delay] = wait
+		}
+		at, latest := now.Add(wait), now.Add(wait+wait/4)
+		found := latest.Add(1)
+		for _, other := range c.due {
+			if !other.Before(at) && other.Before(found) {
+				found = other
+			}
+		}
+		if !found.After(latest) {
+			at = found
+		}
+		c.due[r.channel] = at
+	}
+}
+
+// farewellPatience bounds the try to free a session that was given up.
+const farewellPatience = time.Second
+
+// advance takes the pause that is due and sends the next request. A session that
+// was given up is freed in that pause, but not in the part of it in which the
+// server wants to be left alone.
 func (c *Client) advance(ctx context.Context) error {
 	if len(c.state.subs) > 0 { // without any there is nothing to wait for
+		if err := sleepUntil(ctx, c.quiet); err != nil {
+			return err
+		}
+	}
+	if r, ok := c.do(release{}).(request); ok {
+		c.leave(ctx, r)
+	}
+	if len(c.state.subs) > 0 {
 		if err := sleepUntil(ctx, c.notBefore); err != nil {
 			return err
 		}
 	}
 	now := time.Now()
+	var over []string
 	for channel, at := range c.due {
 		if !now.Before(at) {
 			delete(c.due, channel)
-			c.do(due{channel})
+			over = append(over, channel)
 		}
+	}
+	if over != nil {
+		c.do(due{over})
 	}
 	switch a := c.do(proceed{}).(type) {
 	case authorize:
@@ -278,6 +345,17 @@ func (c *Client) advance(ctx context.Context) error {
 		c.send(ctx, a)
 	}
 	return nil
+}
+
+// leave sends a farewell. Events that come with the answer are behind lost ones:
+// they are not taken, and come again in order.
+func (c *Client) leave(ctx context.Context, r request) {
+	ctx, cancel := context.WithTimeout(ctx, farewellPatience)
+	defer cancel()
+	c.send(ctx, r)
+	for c.exchange != nil {
+		c.receive(ctx)
+	}
 }
 
 func (c *Client) authorize(ctx context.Context, refused bool) error {

@@ -63,11 +63,13 @@ type Config struct {
 	BackoffInitial, BackoffMax           time.Duration // after failures: 1 s, 60 s
 	LimitBackoffInitial, LimitBackoffMax time.Duration // after limits of the org: 1 min, 15 min
 
-	// Resubscribe is asked where to begin when a subscription is made again in a
-	// new session and no event of it has come yet; from is where it began. "Latest"
-	// would then mean a later moment, and what came in between would be missed
-	// silently. It is called by Next and must not call the client. Nil, or an
-	// invalid answer: from again.
+	// Resubscribe is asked where to begin when a subscription is made again, in a
+	// new session or after a refusal, and no event of it has come yet; from is
+	// where it began. "Latest" would then mean a later moment, and what came in
+	// between would be missed silently: answer with Earliest, or with an id known
+	// to be older, and leave out what is too old. The answer becomes the start. It
+	// is called by Next and must not call the client. Nil, or an invalid answer:
+	// from again.
 	Resubscribe func(channel string, from From) From
 
 	Rand  func() float64 // jitter in [0,1): math/rand/v2

@@ -36,7 +36,26 @@
 // ends, and nothing is lost.
 //
 // A caller that ignores every error and calls Next again does no harm: the pause
-// that a failure asks for is taken at the start of the next call.
+// that a failure asks for is taken at the start of the next call. Retry-After and
+// the interval of an advice are honoured up to 15 minutes. Whatever a server
+// does, with the standard backoff the client makes
+//
+//   - at most 80 requests in any minute, and 70 in any minute after the first ten,
+//     beyond those whose replies bring events;
+//   - at most 300 handshakes and 300 calls of Config.Authorize in any hour, and
+//     that only with a server that lets some sessions last for a minute: with one
+//     that refuses or forgets everything it is 130;
+//   - with hundreds of channels, one subscribe request for each hundred of them
+//     (or for each MaxRequestBytes) on top of each handshake, and for channels that
+//     the server refuses for now 15 subscribe requests a minute. A server that takes
+//     only one message in a request is sent one for each channel.
+//
+// A channel that is refused disturbs no other. Channels come and go without a new
+// session.
+//
+// A session that is given up while the server may still hold it is disconnected,
+// so that it does not count against the org's limit of clients: one try of at
+// most a second, in the pause before the next handshake.
 //
 // Credentials go to the host of the endpoint only. Redirects are not followed,
 // "hosts" in an advice is not followed, and no error, status or trace shows a
@@ -46,8 +65,9 @@
 //
 // It stores no positions: the caller gives the start of each subscription, and
 // should make positions durable together with what it did with the events. A
-// subscription that starts at [Latest] and has not seen an event starts at the
-// then latest after a lost session; what came between is not known to it.
+// subscription that starts at [Latest] and has not seen an event has no position:
+// when it is made again, Config.Resubscribe says where it begins. Without that
+// function it begins at the then latest, and what came between is not known to it.
 //
 // It does not decide what a refused position means: it returns a
 // [SubscriptionError], and the caller subscribes again with another start.
@@ -63,6 +83,62 @@
 // the server sends it at each attempt. What is before it is delivered, except
 // events of one replay id of which the broken message might be one more. The
 // caller has to notice that the same position fails again and again.
+//
+// # States
+//
+// A state is named after what the client does next in it. Where two waits are
+// named, the first is that of a session which has lasted for a minute.
+//
+//	stateDiagram-v2
+//	    [*] --> Nothing: New
+//	    Nothing --> Authorize: Subscribe
+//	    Nothing --> Subscribe: Subscribe
+//	    Nothing --> Disconnect: Close
+//	    Authorize --> Authorize: none to be had; after a growing pause
+//	    Authorize --> Handshake: credentials
+//	    Handshake --> Authorize: 401, HTTP 401 or 403; at once, then after a growing pause
+//	    Handshake --> Handshake: caller's context ended
+//	    Handshake --> Handshake: advice none, refused, busy, other HTTP status, reply lost or malformed, not sent; after a growing pause
+//	    Handshake --> Handshake: limit; after minutes
+//	    Handshake --> Handshake: advice handshake, unknown client, disconnect from the server; at once, then after a growing pause
+//	    Handshake --> FirstConnect: success
+//	    FirstConnect --> Authorize: 401, HTTP 401 or 403; at once, then after a growing pause
+//	    FirstConnect --> Handshake: advice handshake, advice handshake on success, unknown client, disconnect from the server; at once, then after a growing pause
+//	    FirstConnect --> FirstConnect: refused, busy, not sent; after a growing pause
+//	    FirstConnect --> Subscribe: success
+//	    FirstConnect --> Connect: success
+//	    FirstConnect --> Farewell: caller's context ended
+//	    FirstConnect --> Farewell: advice none, advice none on success, other HTTP status, reply lost or malformed; after a growing pause
+//	    FirstConnect --> Farewell: limit; after minutes
+//	    FirstConnect --> Disconnect: Close
+//	    Subscribe --> Nothing: channel refused
+//	    Subscribe --> Authorize: 401, HTTP 401 or 403; at once, then after a growing pause
+//	    Subscribe --> Handshake: unknown client, disconnect from the server; at once, then after a growing pause
+//	    Subscribe --> Subscribe: not sent; after a growing pause
+//	    Subscribe --> Connect: success, channel refused, channel busy or over a limit
+//	    Subscribe --> Farewell: caller's context ended
+//	    Subscribe --> Farewell: other HTTP status, reply lost or malformed; after a growing pause
+//	    Subscribe --> Disconnect: Close
+//	    Unsubscribe --> Authorize: 401, HTTP 401 or 403; at once, then after a growing pause
+//	    Unsubscribe --> Handshake: unknown client, disconnect from the server; at once, then after a growing pause
+//	    Unsubscribe --> Unsubscribe: not sent; after a growing pause
+//	    Unsubscribe --> Connect: success
+//	    Unsubscribe --> Farewell: caller's context ended
+//	    Unsubscribe --> Farewell: other HTTP status, reply lost or malformed; after a growing pause
+//	    Unsubscribe --> Disconnect: Close
+//	    Connect --> Authorize: 401, HTTP 401 or 403; at once, then after a growing pause
+//	    Connect --> Handshake: advice handshake, advice handshake on success, unknown client, disconnect from the server; at once, then after a growing pause
+//	    Connect --> Subscribe: Subscribe, a refused channel is tried again
+//	    Connect --> Unsubscribe: Unsubscribe
+//	    Connect --> Connect: success
+//	    Connect --> Connect: refused, busy, not sent; after a growing pause
+//	    Connect --> Farewell: caller's context ended
+//	    Connect --> Farewell: advice none, advice none on success, other HTTP status, reply lost or malformed; after a growing pause
+//	    Connect --> Farewell: limit; after minutes
+//	    Connect --> Disconnect: Close
+//	    Farewell --> Handshake: any outcome
+//	    Farewell --> Disconnect: Close
+//	    Disconnect --> [*]: any outcome
 //
 // # Concurrency
 //

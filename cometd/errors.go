@@ -68,6 +68,9 @@ func (e *ReplyError) Error() string {
 	return b.String()
 }
 
+// tooLarge says that one request had more in it than the server takes.
+func (e *ReplyError) tooLarge() bool { return e.Code == http.StatusRequestEntityTooLarge }
+
 func (c class) hint() string {
 	switch c {
 	case classLimit:
@@ -160,7 +163,8 @@ func (e *NetworkError) Unwrap() error { return e.Err }
 // Next asks Config.Authorize for others.
 type AuthError struct {
 	// Fresh says that the refused credentials had just been issued in place of
-	// refused ones and never worked: others of the same kind will not help.
+	// refused ones, and no connect ever worked with them: others of the same kind
+	// will not help.
 	Fresh bool
 	Err   error // *ReplyError or *HTTPError
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -205,8 +206,13 @@ func TestRetryAfter(t *testing.T) {
 		"": 0, "x": 0, "-5": 0, "0": 0, "120": 2 * time.Minute, "99999999": 15 * time.Minute,
 		"Wed, 04 Mar 2026 09:16:22 GMT": time.Minute, "Wed, 04 Mar 2026 09:14:22 GMT": 0,
 	} {
-		if got := retryAfter(value, now); got != want {
+		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got != want {
 			t.Errorf("%q: got %v, want %v", value, got, want)
 		}
+	}
+	// A date is read by the clock of the server that wrote it.
+	h := http.Header{"Retry-After": {"Wed, 04 Mar 2026 10:16:22 GMT"}, "Date": {"Wed, 04 Mar 2026 10:15:52 GMT"}}
+	if got := retryAfter(h, now); got != 30*time.Second {
+		t.Errorf("by the server's clock: got %v", got)
 	}
 }

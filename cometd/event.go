@@ -14,8 +14,11 @@ type Event struct {
 	Channel string
 	// Subscription is the name given to Subscribe that the event belongs to. It
 	// differs from Channel for a PushTopic with a filter ("/topic/T?Status=A",
-	// whose events come on "/topic/T"). It is empty when no subscription has this
-	// channel: such an event is delivered all the same, and moves no position.
+	// whose events come on "/topic/T"), and for a channel of many events
+	// ("/data/ChangeEvents", "/data/X__chn", "/event/X__chn") if the server names
+	// the event's own channel and no other subscription can have brought it. It is
+	// empty when the event belongs to none, or cannot be told whose it is: such an
+	// event is delivered all the same, and moves no position.
 	Subscription string
 	// ReplayID is data.event.replayId. HasReplayID is false when the message has
 	// none; then the event never moves the point from which its subscription resumes.

@@ -75,6 +75,9 @@ func (c *Client) send(ctx context.Context, r request) {
 		// Cookies belong to a session: an affinity cookie that has lapsed, or
 		// the cookie of two sessions at once, makes a server forget both.
 		c.jar, _ = cookiejar.New(nil) // never fails
+		for _, p := range c.positions {
+			p.live = false
+		}
 	}
 	wait := c.config.RequestTimeout
 	if r.kind == kindConnect {
@@ -95,10 +98,12 @@ func (c *Client) send(ctx context.Context, r request) {
 		c.broken(ctx, err)
 		return
 	}
-	c.jar.SetCookies(c.endpoint, response.Cookies())
+	if response.StatusCode == http.StatusOK { // the cookies of a proxy's error page are not the session's
+		c.jar.SetCookies(c.endpoint, response.Cookies())
+	}
 	x.body, x.status, x.contentType = response.Body, response.StatusCode, response.Header.Get("Content-Type")
-	x.retryAfter = retryAfter(response.Header.Get("Retry-After"), time.Now())
 	if x.status != http.StatusOK {
+		x.retryAfter = retryAfter(response.Header, time.Now())
 		c.badStatus(ctx)
 	}
 }
@@ -143,18 +148,16 @@ func (c *Client) encode(r request) (body []byte, ids, channels []string) {
 		b = appendDisconnect(b, id(), clientID)
 	case kindSubscribe, kindUnsubscribe:
 		for i, channel := range r.channels {
-			before := b
 			if i > 0 {
+				if len(b)+subscribeSize(channel, len(clientID))+len(",]") > c.config.MaxRequestBytes {
+					break
+				}
 				b = append(b, ',')
 			}
 			if r.kind == kindSubscribe {
-				b = appendSubscribe(b, id(), clientID, channel, c.positions[replayKey(channel)].replay(c.config.Resubscribe))
+				b = appendSubscribe(b, id(), clientID, channel, c.replay(channel))
 			} else {
 				b = appendUnsubscribe(b, id(), clientID, channel)
-			}
-			if i > 0 && len(b)+1 > c.config.MaxRequestBytes {
-				b, ids = before, ids[:i]
-				break
 			}
 			channels = append(channels, channel)
 		}
@@ -267,8 +270,14 @@ func snippet(body []byte) string {
 	return s
 }
 
-func retryAfter(value string, now time.Time) time.Duration {
+// retryAfter is how long the server wants to be left alone. A date is compared
+// with the server's own clock, if the reply tells it.
+func retryAfter(h http.Header, now time.Time) time.Duration {
 	var d time.Duration
+	value := h.Get("Retry-After")
+	if t, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = t
+	}
 	if n, err := strconv.Atoi(value); err == nil {
 		d = time.Duration(min(n, int(maxInterval/time.Second))) * time.Second
 	} else if t, err := http.ParseTime(value); err == nil {

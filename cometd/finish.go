@@ -32,11 +32,30 @@ type finished struct {
 	replies []reply
 	events  int  // data messages in the reply
 	quick   bool // answered faster than a held connect can be
+	settled bool // the session is old enough to have proved itself
 	// retryAfter is what an HTTP header asked for.
 	retryAfter time.Duration
 }
 
+// serverPatience is how long Salesforce keeps a session without a connect
+// (Streaming API guide, "Streaming API timeouts").
+const serverPatience = 40 * time.Second
+
 func (s state) finished(f finished) (state, []action) {
+	if f.request.farewell {
+		s.clientID = ""
+		return s, nil
+	}
+	s, acts := s.outcome(f)
+	for _, a := range acts {
+		if p, ok := a.(pause); ok && s.phase == phaseDown && p.delay.least >= serverPatience {
+			s.clientID = "" // nothing may be sent until the session has lapsed by itself
+		}
+	}
+	return s, acts
+}
+
+func (s state) outcome(f finished) (state, []action) {
 	if f.request.kind == kindSubscribe {
 		s = s.recall(f)
 	}
@@ -53,18 +72,25 @@ func (s state) finished(f finished) (state, []action) {
 		return s.refuse(f.err, 0)
 	}
 	if f.request.kind == kindSubscribe || f.request.kind == kindUnsubscribe {
-		s.batch = 1 // whatever it was, a smaller request is less to stumble over
+		s = s.smaller(f) // whatever it was, a smaller request is less to stumble over
 	}
 	s, acts := s.down().fail(f.err, f.retryAfter)
 	return s, append(acts, ended{f.err})
 }
 
+// smaller lets fewer subscriptions go in one request than went in this one.
+func (s state) smaller(f finished) state {
+	s.batch = min(s.batch, max(1, len(f.request.channels)/10))
+	return s
+}
+
 // recall makes wanted again what a subscribe request did not carry: all of it,
 // or what did not fit.
 func (s state) recall(f finished) state {
+	s = s.owned()
 	for _, channel := range s.in(subSent, len(s.subs)) {
 		if f.outcome == unsent || !slices.Contains(f.request.channels, channel) {
-			s = s.update(channel, subSent, func(b *subscription) { b.state = subWanted })
+			s.entry(channel, subSent).state = subWanted
 		}
 	}
 	return s
@@ -77,12 +103,13 @@ func (s state) answered(f finished) (state, []action) {
 	for i := range f.replies {
 		r := &f.replies[i]
 		if r.channel == metaDisconnect && f.request.kind != kindDisconnect {
-			s.clientID = ""
 			return s.restart(r.err(), r.advice.pause())
 		}
 		if at := f.match(r); at >= 0 && answers[at] == nil {
 			answers[at] = r
-			if r.hasAdvice {
+			// What comes with a refused channel concerns that channel: the
+			// others must not wait for it.
+			if r.hasAdvice && (r.ok() || f.request.kind != kindSubscribe) {
 				s.advice = s.advice.replace(r.advice)
 			}
 		}
@@ -130,18 +157,19 @@ func (s state) handshaken(f finished, r *reply) (state, []action) {
 		return s.unanswered(f)
 	}
 	if !r.ok() {
-		return s.rejected(r)
+		return s.rejected(r, f.retryAfter)
 	}
-	switch {
-	case r.clientID == "":
+	if r.clientID == "" {
 		return s.unanswered(f)
+	}
+	s.clientID = r.clientID // of use or not, it is to be freed
+	switch {
 	case !r.offersLongPolling():
 		return s.fail(ErrNoLongPolling, 0)
 	case !r.replay:
-		s.clientID = r.clientID // so that Close frees it
 		return s.fail(ErrNoReplay, 0)
 	}
-	s.phase, s.clientID = phaseFresh, r.clientID
+	s.phase = phaseFresh
 	return s, []action{opened{}, pause{delay{least: s.advice.pause()}}}
 }
 
@@ -154,26 +182,24 @@ func (s state) connected(f finished, r *reply) (state, []action) {
 		return s.unanswered(f)
 	}
 	if !r.ok() {
-		return s.rejected(r)
+		return s.rejected(r, f.retryAfter)
 	}
-	if r.hasAdvice {
-		switch r.advice.Reconnect {
-		case reconnectHandshake:
-			return s.restart(nil, r.advice.pause())
-		case reconnectNone:
-			s, acts := s.down().fail(r.err(), r.advice.pause())
-			return s, append(acts, ended{r.err()})
-		}
-	}
-	if s.advice.Interval < 0 {
-		s, acts := s.down().fail(r.err(), 0)
+	switch {
+	case r.advice.Reconnect == reconnectHandshake:
+		return s.restart(nil, r.advice.pause())
+	case r.advice.Reconnect == reconnectNone, r.advice.Interval < 0:
+		s, acts := s.down().fail(r.err(), r.advice.pause())
 		return s, append(acts, ended{r.err()})
 	}
-	// Only a connect that is held, and whose reply lets the session go on, shows
-	// that session and credentials are good: until then failures count on.
+	// A connect that may be held shows that the credentials are good. That the
+	// session is takes longer: a server that accepts and forgets would otherwise
+	// be asked for session after session. Until then failures count on.
 	held := !f.request.atOnce
 	if held {
-		s.failures, s.limits, s.renewed = 0, 0, false
+		s.renewed = false
+	}
+	if held && f.settled {
+		s.failures, s.limits = 0, 0
 	}
 	s.phase = phaseLive
 	d := delay{least: s.advice.pause()}
@@ -187,10 +213,11 @@ func (s state) connected(f finished, r *reply) (state, []action) {
 	return s, []action{pause{d}}
 }
 
-// rejected handles a failed reply that concerns the whole session.
-func (s state) rejected(r *reply) (state, []action) {
+// rejected handles a failed reply that concerns the whole session. The longer of
+// what the advice and an HTTP header ask for is waited.
+func (s state) rejected(r *reply, least time.Duration) (state, []action) {
 	err := r.err()
-	least := r.advice.pause()
+	least = max(least, r.advice.pause())
 	switch err.class {
 	case classBusy:
 		if r.channel != metaHandshake && r.keepsSession() {
@@ -201,7 +228,6 @@ func (s state) rejected(r *reply) (state, []action) {
 	case classAuth:
 		return s.refuse(err, least)
 	case classSession:
-		s.clientID = ""
 		s, acts := s.restart(err, least)
 		return s, append(acts, report{err})
 	case classLimit:
@@ -228,11 +254,12 @@ func (r *reply) keepsSession() bool {
 	return r.advice.Interval >= 0 && (r.advice.Reconnect == "" || r.advice.Reconnect == reconnectRetry)
 }
 
-// restart makes a new session, the first time at once, then with growing
-// pauses: a server that keeps forgetting us must not be asked for ever more
-// sessions, since their number is limited.
+// restart makes a new session since the server says that this one is gone, the
+// first time at once, then with growing pauses: a server that keeps forgetting
+// us must not be asked for ever more sessions, since their number is limited.
 func (s state) restart(reason error, least time.Duration) (state, []action) {
 	s = s.down()
+	s.clientID = ""
 	d := delay{least: least}
 	if s.failures > 0 {
 		d.schedule, d.level = failureSchedule, s.failures-1
@@ -242,45 +269,52 @@ func (s state) restart(reason error, least time.Duration) (state, []action) {
 }
 
 // refuse handles refused credentials: others are asked for at once, and after
-// that only with growing pauses, until a connect has succeeded.
+// that only with growing pauses, until a session has settled.
 func (s state) refuse(err error, least time.Duration) (state, []action) {
-	s = s.down()
-	s.clientID = ""
-	s.credentials = credentialsRefused
-	fresh := s.renewed
-	auth := &AuthError{Fresh: fresh, Err: err}
-	if !fresh {
-		return s, []action{report{auth}, pause{delay{least: least}}, ended{auth}}
+	auth := &AuthError{Fresh: s.renewed, Err: err}
+	if s.renewed {
+		s.failures = max(s.failures, 1)
 	}
-	s, acts := s.fail(auth, least)
-	return s, append(acts, ended{auth})
+	s, acts := s.restart(auth, least)
+	s.credentials = credentialsRefused
+	return s, append([]action{report{auth}}, acts...)
 }
 
 func (s state) subscribed(f finished, answers []*reply) (state, []action) {
+	if slices.Contains(answers, nil) {
+		return s.unanswered(f)
+	}
+	s = s.owned()
 	var acts []action
+	var out []string
 	var last *reply // that ends the session
 	for i, channel := range f.request.channels {
-		r := answers[i]
+		r, b := answers[i], s.entry(channel, subSent)
+		err := r.err()
 		switch {
-		case r == nil:
-			return s.unanswered(f)
-		case !r.ok() && sessionClass(r.err().class):
+		case !r.ok() && sessionClass(err.class):
 			if last == nil {
 				last = r
 			}
-		case !s.has(channel, subSent): // given up meanwhile
+		case b == nil: // given up meanwhile
 		case r.ok():
-			s = s.update(channel, subSent, func(b *subscription) { b.state, b.retries = subActive, 0 })
+			b.state, b.retries = subActive, 0
 			acts = append(acts, accepted{channel})
+		case err.tooLarge() && len(f.request.channels) > 1:
+			// Nothing is wrong with the channel.
+			b.state, s = subWanted, s.smaller(f)
 		default:
-			var more []action
-			s, more = s.refusedChannel(channel, r)
+			more := b.refused(err)
+			if b.state == subSent {
+				out = append(out, channel)
+			}
 			acts = append(acts, more...)
 		}
 		if r.advice.Reconnect == reconnectHandshake && last == nil {
 			last = r
 		}
 	}
+	s = s.remove(out, subSent)
 	if last == nil {
 		return s, acts
 	}
@@ -288,19 +322,13 @@ func (s state) subscribed(f finished, answers []*reply) (state, []action) {
 	if err := last.err(); last.ok() || !sessionClass(err.class) {
 		s, more = s.restart(err, last.advice.pause()) // reported above, if at all
 	} else {
-		s, more = s.rejected(last)
+		s, more = s.rejected(last, f.retryAfter)
 	}
 	return s, append(acts, more...)
 }
 
 // sessionClass says whether a failed subscribe means the session, not the channel.
 func sessionClass(c class) bool { return c == classAuth || c == classSession }
-
-func (s state) has(channel string, in subscriptionState) bool {
-	return slices.ContainsFunc(s.subs, func(b subscription) bool {
-		return b.channel == channel && b.state == in
-	})
-}
 
 func (c class) reason() Reason {
 	switch c {
@@ -318,40 +346,33 @@ func (c class) reason() Reason {
 	return ReasonOther
 }
 
-// refusedChannel handles a subscription that the server does not make. Trouble
-// that passes is tried again while the session and its other channels go on.
-func (s state) refusedChannel(channel string, r *reply) (state, []action) {
-	cause := r.err()
-	err := &SubscriptionError{Channel: channel, Reason: cause.class.reason(), Err: cause}
-	acts := []action{report{err}}
+// refused is for a subscription that the server does not make. Trouble that
+// passes is tried again, while the session and its other channels go on; with any
+// other the entry stays as it is, and is to be removed.
+func (b *subscription) refused(cause *ReplyError) []action {
+	err := &SubscriptionError{Channel: b.channel, Reason: cause.class.reason(), Err: cause}
 	if !Retryable(err) {
-		s = s.remove(channel, subSent)
-		return s, append(acts, refused{channel})
+		return []action{report{err}, refused{b.channel}}
 	}
-	d := delay{least: r.advice.pause(), schedule: failureSchedule}
+	d := delay{least: cause.Advice.pause(), schedule: failureSchedule, level: b.retries}
 	if err.Reason == ReasonLimit {
 		d.schedule = limitSchedule
 	}
-	s = s.update(channel, subSent, func(b *subscription) {
-		d.level = b.retries
-		b.state, b.retries = subWaiting, b.retries+1
-	})
-	return s, append(acts, retry{channel, d})
+	b.state, b.retries = subWaiting, b.retries+1
+	return []action{report{err}, retry{b.channel, d}}
 }
 
 // unsubscribed drops the channels whatever the replies say, unless they speak
 // of the session: the caller does not want them, and a next session will not
 // have them.
 func (s state) unsubscribed(f finished, answers []*reply) (state, []action) {
-	for _, channel := range f.request.channels {
-		s = s.remove(channel, subLeaving)
-	}
+	s = s.remove(f.request.channels, subLeaving)
 	for _, r := range answers {
 		if r == nil {
 			return s.unanswered(f)
 		}
 		if !r.ok() && sessionClass(r.err().class) {
-			return s.rejected(r)
+			return s.rejected(r, f.retryAfter)
 		}
 	}
 	return s, nil

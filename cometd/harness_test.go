@@ -155,3 +155,15 @@ func later(t *testing.T, d time.Duration) {
 	case <-t.Context().Done():
 	}
 }
+
+// idleEvents runs Next for a time, whatever comes.
+func (h *harness) idleEvents(d time.Duration) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.ctx, d)
+	defer cancel()
+	for ctx.Err() == nil {
+		if _, err := h.client.Next(ctx); err != nil && !cometd.Retryable(err) && ctx.Err() == nil {
+			h.t.Fatal(err)
+		}
+	}
+}

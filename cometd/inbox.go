@@ -36,12 +36,12 @@ func (b *inbox) discard() {
 	b.held = 0
 }
 
-// drop forgets the events of a channel that nobody wants any more.
-func (b *inbox) drop(key string) {
+// drop forgets the events of a subscription that nobody wants any more.
+func (b *inbox) drop(subscription string) {
 	var kept []Event
 	held := 0
 	for i, e := range b.events {
-		if replayKey(e.Channel) == key {
+		if e.Subscription == subscription {
 			continue
 		}
 		kept = append(kept, e)

@@ -61,11 +61,11 @@ type subscription struct {
 // slice that an older state holds.
 type state struct {
 	phase       phase
-	clientID    string // of the last session, empty when the server does not know it
+	clientID    string // of the last session, empty when the server does not know it any more
 	credentials credentialState
 	renewed     bool // the credentials replace refused ones and have not been seen to work
 	advice      Advice
-	failures    int // attempts failed since a connect was last held and answered
+	failures    int // attempts failed since a session last settled
 	limits      int // the same, for limits
 	idle        int // connects running that were answered at once with nothing
 	batch       int // subscriptions to send in one request
@@ -73,8 +73,9 @@ type state struct {
 }
 
 // maxBatch is how many subscriptions go in one request while the server takes
-// it: Salesforce allows several, and bounds the request's size.
-const maxBatch = 10
+// it: Salesforce allows several, and bounds the request's size. Some servers
+// stumble over many: after a failure a tenth goes in one request, then one.
+const maxBatch = 100
 
 func newState() state { return state{batch: maxBatch} }
 
@@ -83,15 +84,22 @@ func newState() state { return state{batch: maxBatch} }
 type input interface{ input() }
 
 type (
-	// subscribe and unsubscribe are the caller's wishes.
-	subscribe   struct{ channel string }
+	// subscribe and unsubscribe are the caller's wishes. A channel that was refused
+	// more than once running has to wait.
+	subscribe struct {
+		channel  string
+		refusals int
+	}
 	unsubscribe struct{ channel string }
-	// due says that the delay of a retry action is over.
-	due struct{ channel string }
+	// due says that the delays of retry actions are over.
+	due struct{ channels []string }
 	// proceed asks for the next request: nothing is outstanding, no delay is left.
 	proceed struct{}
 	// authorized is the outcome of an authorize action.
 	authorized struct{ err error }
+	// release asks for the request that frees a session that was given up and
+	// that the server may still hold.
+	release struct{}
 	// closing asks for the last request.
 	closing struct{}
 )
@@ -101,6 +109,7 @@ func (unsubscribe) input() {}
 func (due) input()         {}
 func (proceed) input()     {}
 func (authorized) input()  {}
+func (release) input()     {}
 func (closing) input()     {}
 func (finished) input()    {}
 
@@ -116,6 +125,7 @@ type (
 		kind     kind
 		channels []string // subscribe, unsubscribe
 		atOnce   bool     // connect: ask the server not to hold it
+		farewell bool     // disconnect: of a session given up, its outcome matters to nobody
 	}
 	// pause is to be taken before the next request.
 	pause struct{ delay delay }
@@ -164,21 +174,37 @@ const (
 func step(s state, in input) (state, []action) {
 	switch in := in.(type) {
 	case subscribe:
-		return s.subscribe(in.channel), nil
+		return s.wish(in)
 	case unsubscribe:
 		return s.unsubscribe(in.channel), nil
 	case due:
-		return s.update(in.channel, subWaiting, func(b *subscription) { b.state = subWanted }), nil
+		s = s.owned()
+		for _, channel := range in.channels {
+			if b := s.entry(channel, subWaiting); b != nil {
+				b.state = subWanted
+			}
+		}
+		return s, nil
 	case proceed:
 		return s.proceed()
 	case authorized:
 		return s.authorized(in.err)
+	case release:
+		return s.release()
 	case closing:
 		return s.closing()
 	case finished:
 		return s.finished(in)
 	}
 	return s, nil
+}
+
+func (s state) wish(in subscribe) (state, []action) {
+	if s.find(in.channel) >= 0 || in.refusals < 2 {
+		return s.subscribe(in.channel), nil
+	}
+	s.subs = append(slices.Clone(s.subs), subscription{channel: in.channel, state: subWaiting})
+	return s, []action{retry{in.channel, delay{schedule: failureSchedule, level: in.refusals - 2}}}
 }
 
 func (s state) subscribe(channel string) state {
@@ -211,22 +237,30 @@ func (s state) unsubscribe(channel string) state {
 	return s
 }
 
-// update changes the entry of a channel that is in a state, if there is one.
-func (s state) update(channel string, in subscriptionState, change func(*subscription)) state {
-	i := slices.IndexFunc(s.subs, func(b subscription) bool {
-		return b.channel == channel && b.state == in
-	})
-	if i >= 0 {
-		s.subs = slices.Clone(s.subs)
-		change(&s.subs[i])
-	}
+// owned is a state whose list of subscriptions may be written to.
+func (s state) owned() state {
+	s.subs = slices.Clone(s.subs)
 	return s
 }
 
-func (s state) remove(channel string, in subscriptionState) state {
-	s.subs = slices.DeleteFunc(slices.Clone(s.subs), func(b subscription) bool {
-		return b.channel == channel && b.state == in
-	})
+// entry is that of a channel that is in a state, nil if there is none. It may be
+// written to if the state is owned.
+func (s state) entry(channel string, in subscriptionState) *subscription {
+	for i := range s.subs {
+		if b := &s.subs[i]; b.channel == channel && b.state == in {
+			return b
+		}
+	}
+	return nil
+}
+
+// remove takes the channels that are in a state off the list.
+func (s state) remove(channels []string, in subscriptionState) state {
+	if len(channels) > 0 {
+		s.subs = slices.DeleteFunc(slices.Clone(s.subs), func(b subscription) bool {
+			return b.state == in && slices.Contains(channels, b.channel)
+		})
+	}
 	return s
 }
 
@@ -261,8 +295,9 @@ func (s state) proceed() (state, []action) {
 		return s, []action{request{kind: kindUnsubscribe, channels: channels}}
 	}
 	if channels := s.in(subWanted, s.batch); channels != nil {
+		s = s.owned()
 		for _, channel := range channels {
-			s = s.update(channel, subWanted, func(b *subscription) { b.state = subSent })
+			s.entry(channel, subWanted).state = subSent
 		}
 		return s, []action{request{kind: kindSubscribe, channels: channels}}
 	}
@@ -276,6 +311,15 @@ func (s state) authorized(err error) (state, []action) {
 		return s, nil
 	}
 	return s.fail(&AuthorizeError{err}, 0)
+}
+
+// release frees a session that was given up, or it would count against the
+// org's limit of clients until it lapses. There is one try: it is a courtesy.
+func (s state) release() (state, []action) {
+	if s.phase != phaseDown || s.clientID == "" || s.credentials != credentialsHeld {
+		return s, nil
+	}
+	return s, []action{request{kind: kindDisconnect, farewell: true}}
 }
 
 func (s state) closing() (state, []action) {

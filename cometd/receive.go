@@ -66,16 +66,21 @@ func (c *Client) accept(f *frame) error {
 	e := &f.event
 	end := c.decoder.offset(c.decoder.next)
 	key := replayKey(e.Channel)
-	if p := c.positions[key]; p != nil {
+	r := route{position: c.positions[key]}
+	if r.position == nil {
+		r = c.route(key)
+	}
+	if p := r.position; p != nil {
 		e.Subscription = p.channel
-	} else {
-		dropped := c.left[key]
-		if t := c.config.Trace.Unknown; t != nil {
-			t(e.Channel, dropped)
-		}
-		if dropped {
-			return nil
-		}
+		// With a handshake's reply, say: nobody asked from where on, so it must
+		// not move the position. It comes again when somebody has.
+		r.dropped = !p.live && e.HasReplayID
+	}
+	if t := c.config.Trace.Unknown; t != nil && (r.position == nil || r.dropped) {
+		t(e.Channel, r.dropped)
+	}
+	if r.dropped {
+		return nil
 	}
 	c.exchange.events++
 	c.inbox.add(e, end-int64(len(f.raw)))
@@ -83,6 +88,48 @@ func (c *Client) accept(f *frame) error {
 		return &FrameError{Offset: end, Problem: "events that share a replay id are together larger than the limit", Limit: c.config.MaxMessageBytes}
 	}
 	return nil
+}
+
+// route is what becomes of the events of a channel that is not subscribed.
+type route struct {
+	position *position // of the subscription that they belong to, if there is one
+	dropped  bool      // they are for a channel that was unsubscribed
+}
+
+// route finds the subscription of an event that names another channel. Whether
+// the messages of a channel with many events name that channel, or the event's
+// own, is not documented. If exactly one of the subscriptions can have brought
+// the event it is that one's. With several it is nobody's: a position must not
+// be moved by another subscription's events. A subscription that was given up
+// in this session counts, since its events may still be on their way.
+func (c *Client) route(key string) route {
+	if r, ok := c.routes[key]; ok {
+		return r
+	}
+	r := route{dropped: c.left[key]}
+	if !r.dropped {
+		n := 0
+		for carrier, p := range c.positions {
+			if carries(carrier, key) {
+				n++
+				r.position = p
+			}
+		}
+		for carrier := range c.left {
+			if carries(carrier, key) {
+				n++
+				r.dropped = true
+			}
+		}
+		if n > 1 {
+			r = route{}
+		}
+	}
+	if len(c.routes) >= maxInterned {
+		clear(c.routes) // a server fills it
+	}
+	c.routes[key] = r
+	return r
 }
 
 // malformed ends an exchange in which a message cannot be read.
@@ -113,6 +160,11 @@ func (c *Client) ended(ctx context.Context) {
 // atOnce is how fast an answer has to be to count as not held.
 const atOnce = time.Second
 
+// settling is how long a session has to last to count as good, so that failures
+// before it are forgiven. It bounds how often a server that accepts and forgets
+// is asked for another.
+const settling = time.Minute
+
 // finish closes the exchange and tells the machine how it ended.
 func (c *Client) finish(o outcome, err error) {
 	x := c.exchange
@@ -122,7 +174,7 @@ func (c *Client) finish(o outcome, err error) {
 	elapsed := time.Since(x.started)
 	f := finished{
 		request: x.request, ids: x.ids, outcome: o, err: err, replies: x.replies,
-		events: x.events, quick: elapsed < atOnce, retryAfter: x.retryAfter,
+		events: x.events, quick: elapsed < atOnce, settled: time.Since(c.since) >= settling, retryAfter: x.retryAfter,
 	}
 	if o == whole && x.request.kind == kindConnect {
 		for i := range x.replies {

@@ -15,7 +15,8 @@ type Status struct {
 	// Pending those that are wished for and not accepted now.
 	Subscribed []string
 	Pending    []string
-	// Failures counts the attempts that failed since a connect last succeeded.
+	// Failures counts the attempts that failed since a session last lasted for a
+	// minute.
 	Failures int
 }
 
@@ -27,23 +28,15 @@ func (s Status) Ready() bool {
 // Status may be called at any time, also while another goroutine is in Next.
 func (c *Client) Status() Status {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.status
-	s.Subscribed = append([]string(nil), s.Subscribed...)
-	s.Pending = append([]string(nil), s.Pending...)
-	return s
-}
-
-// publish brings the status up to date with the machine.
-func (c *Client) publish() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := Status{Since: c.since, LastReply: c.lastReply, Failures: c.state.failures}
-	s.Connected = c.state.phase == phaseLive
-	if c.state.phase == phaseDown {
+	now := c.published
+	c.mu.Unlock()
+	s := Status{
+		Connected: now.state.phase == phaseLive, Since: now.since, LastReply: now.lastReply, Failures: now.state.failures,
+	}
+	if now.state.phase == phaseDown {
 		s.Since = time.Time{}
 	}
-	for _, b := range c.state.subs {
+	for _, b := range now.state.subs {
 		switch b.state {
 		case subActive:
 			s.Subscribed = append(s.Subscribed, b.channel)
@@ -51,5 +44,18 @@ func (c *Client) publish() {
 			s.Pending = append(s.Pending, b.channel)
 		}
 	}
-	c.status = s
+	return s
+}
+
+// published is what Status tells of. A state is never written to once it is there.
+type published struct {
+	state            state
+	since, lastReply time.Time
+}
+
+// publish brings the status up to date with the machine.
+func (c *Client) publish() {
+	c.mu.Lock()
+	c.published = published{c.state, c.since, c.lastReply}
+	c.mu.Unlock()
 }

@@ -11,13 +11,17 @@ type Trace struct {
 	Handshake func()
 	// Subscribed: the server accepted a subscription in the present session.
 	Subscribed func(channel string)
+	// Restarted: a subscription of which no event has come yet is made again,
+	// with this start. See Config.Resubscribe.
+	Restarted func(channel string, from From)
 	// Reconnect: the session is over and a new one will be tried after wait.
 	// The reason is nil when the server asked for it without an error.
 	Reconnect func(reason error, wait time.Duration)
 	// Reply: an exchange is over.
 	Reply func(ReplyInfo)
-	// Unknown: an event came on a channel that has no subscription. It was
-	// delivered, or dropped when the channel was unsubscribed.
+	// Unknown: an event came on a channel that belongs to no subscription, see
+	// Event.Subscription. It was delivered, or dropped when it came for a channel
+	// that was unsubscribed, or not yet subscribed in this session.
 	Unknown func(channel string, dropped bool)
 }
 

@@ -48,7 +48,6 @@ type Fault struct {
 	Body        string
 	Empty       bool
 	ContentType string // "text/html" for a Body
-	Header      http.Header
 	// Error answers each message with this error text, Advice (a JSON object)
 	// and FailureReason (the text in ext.sfdc).
 	Error         string
@@ -62,6 +61,8 @@ type Fault struct {
 	// Cut ends the connection after that many bytes of the body, if the body
 	// is longer than that.
 	Cut *int
+	// Header is added to the reply's, also to that of a Status or Body.
+	Header http.Header
 	// Rewrite changes the body.
 	Rewrite func(body string) string
 	// Chunk sends the body in pieces of so many bytes, with Pause before each.

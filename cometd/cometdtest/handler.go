@@ -139,6 +139,9 @@ func send(w http.ResponseWriter, r *http.Request, f *Fault, reply string) {
 		reply = reply[:*f.Cut]
 	}
 	w.Header().Set("Content-Type", "application/json;charset=UTF-8")
+	for name, values := range f.Header {
+		w.Header()[name] = append(w.Header()[name], values...)
+	}
 	w.WriteHeader(http.StatusOK)
 	chunk := f.Chunk
 	if chunk <= 0 {
