@@ -88,7 +88,7 @@ fuzz: ## fuzz every target for FUZZTIME (default 10m each; FUZZ=Frame for some)
 		targets=$$($(GO) test -list '^Fuzz' "$$package"); \
 		for target in $$(grep -E '^Fuzz' <<<"$$targets" | grep -E '$(FUZZ)' || true); do \
 			found=$$((found + 1)); echo "== $$package $$target, $(FUZZTIME)"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x "$$package"; \
 		done; \
 	done; echo "== $$found fuzz targets"; (( found > 0 ))
 
