@@ -37,6 +37,10 @@ func TestJavaReadsEveryRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A gap event is a record and an entry of the gap ledger.
+	if err := s.org.Emit("Account", "GAP_UPDATE", id); err != nil {
+		t.Fatal(err)
+	}
 	want := oracle.Expected(s.org.LedgerFrom(0), s.channels)
 	r := s.read(t)
 	p := s.start(t)
@@ -68,6 +72,10 @@ func TestJavaReadsEveryRecord(t *testing.T) {
 	}
 	if !scored {
 		t.Error("the field that was added while the stream ran did not arrive")
+	}
+	gaps := javareader.Read(t, cluster.Brokers(), s.registry, []string{s.name + ".gaps"}, 1)
+	if len(gaps) != 1 || !strings.Contains(string(gaps[0].Value), `"reason":"gap_event"`) || !strings.Contains(string(gaps[0].Value), id) {
+		t.Errorf("gap ledger: %+v", gaps)
 	}
 	t.Logf("Java decoded %d records and agreed on %d field values", len(records), compared)
 }

@@ -84,6 +84,18 @@ type Config struct {
 	Compression Compression
 }
 
+// withDefaults is a copy in which -1 stands for what is left to the broker.
+func (t TopicConfig) withDefaults() TopicConfig {
+	if t.Partitions == 0 {
+		t.Partitions = -1
+	}
+	if t.ReplicationFactor == 0 {
+		t.ReplicationFactor = -1
+	}
+	t.Settings = maps.Clone(t.Settings)
+	return t
+}
+
 // topic is the configuration that holds for a topic of records.
 func (c Config) topic(name string) TopicConfig {
 	if special, ok := c.Special[name]; ok {
@@ -126,13 +138,11 @@ func (c Config) withDefaults() (Config, error) {
 			return c, &ConfigError{Field: d.field, Err: fmt.Errorf("%s is less than %s", *d.v, d.least)}
 		}
 	}
-	if c.Topics.Partitions == 0 {
-		c.Topics.Partitions = -1
+	c.Topics = c.Topics.withDefaults()
+	c.Special = maps.Clone(c.Special)
+	for name, special := range c.Special {
+		c.Special[name] = special.withDefaults()
 	}
-	if c.Topics.ReplicationFactor == 0 {
-		c.Topics.ReplicationFactor = -1
-	}
-	c.Topics.Settings = maps.Clone(c.Topics.Settings)
 	if c.Compression == "" {
 		c.Compression = CompressLZ4
 	}

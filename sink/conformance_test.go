@@ -33,6 +33,7 @@ var suite = map[string]func(t *testing.T, brokers []string){
 	"TwoCreators":                testTwoCreators,
 	"BadTopicName":               testBadTopicName,
 	"TopicSettings":              testTopicSettings,
+	"SpecialTopic":               testSpecialTopic,
 	"RejectedByCompactedTopic":   testRejected,
 	"AtLeastOnce":                testAtLeastOnce,
 	"AtLeastOnceHoldsPositions":  testAtLeastOnceFailure,

@@ -48,7 +48,7 @@ func (p *Producer) Topic(ctx context.Context, name string) (Topic, error) {
 	p.watch.reset()
 	bounded, cancel := context.WithTimeout(ctx, p.cfg.OpenTimeout)
 	defer cancel()
-	if err := p.lookUp(bounded, map[string]bool{name: true}); err != nil {
+	if err := p.lookUp(bounded, map[string]bool{name: p.cfg.topic(name).Create}); err != nil {
 		return Topic{}, p.ended(ctx, err)
 	}
 	return p.topics[name], nil

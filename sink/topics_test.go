@@ -94,3 +94,19 @@ func randomText(n int) string {
 	}
 	return b.String()[:n]
 }
+
+// A topic with a configuration of its own is made by it, whatever holds for the
+// others.
+func testSpecialTopic(t *testing.T, brokers []string) {
+	special := unique(t, "special")
+	cfg := config(t, brokers)
+	cfg.Topics.Create = false
+	cfg.Special = map[string]TopicConfig{special: {Create: true, Partitions: 1, Settings: map[string]string{"cleanup.policy": "compact"}}}
+	p := mustOpen(t, cfg)
+	got, err := p.Topic(testCtx(t), special)
+	if err != nil || got.Partitions != 1 || !got.Compacted() {
+		t.Errorf("%+v, %v, want one compacted partition", got, err)
+	}
+	_, err = p.Topic(testCtx(t), unique(t, "other"))
+	wantError[*TopicError](t, err, false, "allow creating")
+}

@@ -22,12 +22,9 @@ const (
 	HoleWaived   = "waived"
 )
 
-// The reasons for a hole that are no gap event; those have the names of
-// [GapReason].
-const (
-	ReplayRefused = "replay_id_refused"
-	Starvation    = "starvation"
-)
+// ReplayRefused is the reason of a hole that the org's refusal of a position
+// shows. Those that gap events show have the names of [GapReason].
+const ReplayRefused = "replay_id_refused"
 
 // Hole is one entry of the gap ledger: something that a stream lacks, as far as
 // it is known. Texts that are empty and times that are zero are unknown.

@@ -85,7 +85,7 @@ func runDemo(intake context.Context, opts demoOptions, stdout, stderr io.Writer)
 		return err
 	}
 	d.bridge = &bridge{cfg: cfg, log: logger(cfg.Log, stderr), stats: &pipeline.Stats{}}
-	ctx, cancel := bounded(context.Background(), 0)
+	ctx, cancel := context.WithCancel(context.Background()) // it ends in its own order, not with the intake
 	defer cancel()
 	o, err := startOps(ctx, d.bridge)
 	if err != nil {
@@ -115,36 +115,44 @@ func (d *demo) run(ctx, intake context.Context) error {
 	if d.tail, err = newTail(d.bridge.cfg.Kafka.Brokers, `^salesforce\..*`, registry.Decoder(), d.show.record); err != nil {
 		return err
 	}
+	defer d.tail.client.Close()
+	alive, ended := context.WithCancel(ctx) // until the reader or the bridge has ended
+	defer ended()
 	reading, stopReading := context.WithCancel(ctx)
 	defer stopReading()
-	read := make(chan error, 1)
-	go func() { read <- d.tail.run(reading) }()
-
+	reader := spawn(ended, func() error { return d.tail.run(reading) })
 	carrying, drain := context.WithCancel(ctx)
 	defer drain()
-	carried := make(chan error, 1)
-	go func() { carried <- d.bridge.run(ctx, carrying) }()
+	carrier := spawn(ended, func() error { return d.bridge.run(ctx, carrying) })
 
-	err = d.live(intake, carried)
-	waiting, cancel := context.WithTimeout(ctx, catchUp)
-	defer cancel()
+	err = d.live(alive, intake)
 	if err == nil {
+		waiting, cancel := context.WithTimeout(alive, catchUp)
 		d.tail.wait(waiting, len(d.expected()))
-		drain()
-		err = <-carried
+		cancel()
 	}
+	drain()
+	err = errors.Join(err, <-carrier)
 	stopReading()
-	err = errors.Join(err, <-read)
-	d.tail.client.Close()
-	if err != nil {
+	if err = errors.Join(err, <-reader); err != nil {
 		return err
 	}
 	return d.judge()
 }
 
+// spawn runs f in a goroutine, whose owner receives what it returned.
+func spawn(ended func(), f func() error) <-chan error {
+	result := make(chan error, 1)
+	go func() {
+		defer ended()
+		result <- f()
+	}()
+	return result
+}
+
 // live changes records in the org until enough are published, we are asked to
-// stop, or the bridge ends by itself, which it should not.
-func (d *demo) live(intake context.Context, carried chan error) error {
+// stop, or reader or bridge end by themselves, which they should not.
+func (d *demo) live(alive, intake context.Context) error {
 	publish, err := newPublisher(d.org, d.opts)
 	if err != nil {
 		return err
@@ -157,8 +165,8 @@ func (d *demo) live(intake context.Context, carried chan error) error {
 		select {
 		case <-intake.Done():
 			return nil
-		case err := <-carried:
-			return errors.Join(errors.New("the bridge ended by itself"), err)
+		case <-alive.Done():
+			return errors.New("the bridge or its reader ended by itself")
 		case <-publish.pace():
 		}
 	}

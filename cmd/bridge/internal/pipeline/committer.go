@@ -167,19 +167,19 @@ func (c *committer) encode(ctx context.Context, ev *transform.Event, at int, too
 	if !ok {
 		return fate{}, &ExitError{Code: ExitRuntime, Err: fmt.Errorf("an event of %s came to lane %d, which does not have that stream", ev.Channel, c.l.cfg.Lane)}
 	}
-	if tooLarge != nil {
-		return c.reject(s, ev, tooLarge, false)
-	}
+	before := len(c.records)
 	retry := newBackoff()
 	for {
-		f, err := c.event(ctx, s, ev, at)
+		f, err := c.fate(ctx, s, ev, tooLarge)
 		if err == nil {
-			return f, nil
+			err = c.cross(ctx, s, ev, at, &f)
 		}
+		if err == nil || errors.Is(err, errHalted) {
+			return f, err
+		}
+		c.records = c.records[:before]
 		cond := classifyEncode(err)
 		switch Decide(cond, false).Action {
-		case SetAside:
-			return c.reject(s, ev, err, true)
 		case HaltStream:
 			return fate{}, c.halt(ev, err)
 		case RetryBatch: // the batch is held, nothing is skipped
@@ -195,42 +195,54 @@ func (c *committer) encode(ctx context.Context, ev *transform.Event, at int, too
 	}
 }
 
-// event appends the records of one event, and those of the gap ledger that
-// belong with it. On an error nothing was appended.
-func (c *committer) event(ctx context.Context, s *laneStream, ev *transform.Event, at int) (fate, error) {
+// fate appends what becomes of an event: its records, with an entry of the gap
+// ledger if it tells of a gap, or its dead letter.
+func (c *committer) fate(ctx context.Context, s *laneStream, ev *transform.Event, tooLarge error) (fate, error) {
+	if tooLarge != nil {
+		return c.reject(s, ev, tooLarge, false)
+	}
 	records, meta, err := c.l.cfg.Encoder.Encode(ctx, c.records, ev)
 	if err != nil {
+		if Decide(classifyEncode(err), false).Action == SetAside {
+			return c.reject(s, ev, err, true)
+		}
 		return fate{}, err
 	}
 	if s.since.unwanted(meta.Time) {
 		return fate{kind: filtered, time: meta.Time}, nil
 	}
+	c.records = records
 	f := fate{time: meta.Time}
 	if meta.Gap != nil {
-		if records, err = c.enter(ctx, records, transform.HoleOf(s.Key.Org, ev, meta.Gap)); err != nil {
-			return fate{}, err
-		}
-		f.gaps++
+		err = c.enter(ctx, transform.HoleOf(s.Key.Org, ev, meta.Gap), &f)
 	}
-	if h, ok := c.holes[ev.Channel]; ok && at >= h.At && !c.filled[ev.Channel] {
-		if records, err = c.enter(ctx, records, c.hole(s, h, ev, meta.Time)); err != nil {
-			return fate{}, err
-		}
-		c.filled[ev.Channel] = true
-		f.gaps++
+	return f, err
+}
+
+// cross enters the hole that lies before an event into the ledger, whatever
+// became of the event: its position is behind the hole.
+func (c *committer) cross(ctx context.Context, s *laneStream, ev *transform.Event, at int, f *fate) error {
+	h, ok := c.holes[ev.Channel]
+	if !ok || at < h.At || c.filled[ev.Channel] || ev.Position == "" {
+		return nil
 	}
-	c.records = records
-	return f, nil
+	if err := c.enter(ctx, c.hole(s, h, ev, f.time), f); err != nil {
+		return err
+	}
+	c.filled[ev.Channel] = true
+	return nil
 }
 
 // enter appends the ledger's record of a hole.
-func (c *committer) enter(ctx context.Context, records []*kgo.Record, h *transform.Hole) ([]*kgo.Record, error) {
+func (c *committer) enter(ctx context.Context, h *transform.Hole, f *fate) error {
 	h.Detected = time.Now()
 	r, err := c.l.cfg.Ledger.Record(ctx, h)
 	if err != nil {
-		return nil, fmt.Errorf("gap ledger: %w", err)
+		return fmt.Errorf("gap ledger: %w", err)
 	}
-	return append(records, r), nil
+	c.records = append(c.records, r)
+	f.gaps++
+	return nil
 }
 
 // hole is the ledger's entry for a break that lies between what the stream

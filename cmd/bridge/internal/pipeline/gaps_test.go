@@ -75,6 +75,39 @@ func TestRefusedPositionIsInTheLedger(t *testing.T) {
 	})
 }
 
+// The event behind the hole need not become a record: a dead letter has a
+// position too, and so has an event that is filtered out.
+func TestHoleBeforeADeadLetter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, stats := newWorld(), &Stats{}
+		w.positions[accounts] = "old"
+		w.onNext = once(1, ReplayInvalid, accounts)
+		w.onEncode = func(ev *transform.Event) error {
+			if ev.Position == "1" {
+				return &transform.EventError{Reason: "bad", Offset: -1}
+			}
+			return nil
+		}
+		failures := 2
+		w.onLedger = func() error { // the letter must not be there twice when the entry is tried again
+			if failures--; failures >= 0 {
+				return errLost
+			}
+			return nil
+		}
+		w.publish(accounts, 2)
+		if err := carry(t, w.lane(stats, stream(accounts)), func() { sleep(t.Context(), newBackoff().MaxInterval) }); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.entries(); !slices.Equal(got, []string{accounts + ` replay_id_refused from "old" to "1" []`}) {
+			t.Errorf("ledger: %q", got)
+		}
+		if s := stats.Snapshot()[0]; s.DeadLettered != 1 || s.Produced != 1 || s.Records != 1 || s.Gaps != 1 || len(w.committed) != 3 {
+			t.Errorf("%+v, %d records", s, len(w.committed))
+		}
+	})
+}
+
 // While the ledger's schema cannot be registered the batch is held.
 func TestLedgerThatCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
