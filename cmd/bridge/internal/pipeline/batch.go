@@ -61,9 +61,10 @@ type SourceTrace struct {
 	Subscribed func(channel string, on bool)
 	// SessionEnded: the session is over and will be made anew.
 	SessionEnded func(why Condition)
-	// Rewound: a stream that was to begin at "latest" had no event yet and is
-	// read from the earliest one on, so as to miss nothing.
-	Rewound func(channel string)
+	// Rewind: a stream that was subscribed at "latest" had no event yet and is
+	// subscribed anew. True asks for the earliest event, so as to miss nothing:
+	// the lane knows since when events are wanted. False means "latest" again.
+	Rewind func(channel string) bool
 	// Alive: the org answered; there was nothing wrong.
 	Alive func()
 }

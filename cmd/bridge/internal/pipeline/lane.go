@@ -240,10 +240,13 @@ func (l *Lane) trace() SourceTrace {
 			}
 		},
 		SessionEnded: l.cfg.Stats.SessionEnded,
-		Rewound: func(channel string) {
-			if s, ok := l.streams[channel]; ok {
-				s.since.bound.Store(true)
+		Rewind: func(channel string) bool {
+			s, ok := l.streams[channel]
+			if !ok || s.since.at.IsZero() { // it came to "latest" by on_expired: the hole is in the ledger
+				return false
 			}
+			s.since.bound.Store(true)
+			return true
 		},
 		Alive: func() { l.cfg.Stats.well(l.cfg.Lane) },
 	}

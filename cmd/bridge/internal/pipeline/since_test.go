@@ -90,3 +90,17 @@ func TestLatestTakesWhatComesWhateverTheClock(t *testing.T) {
 		w.exactly(t, accounts)
 	})
 }
+
+// Only a stream that began at "latest" may be rewound: one that came there by
+// on_expired has no moment since when events are wanted.
+func TestRewind(t *testing.T) {
+	l := newWorld().lane(&Stats{}, latest(accounts), stream(contacts))
+	l.beginsNow(l.streams[accounts])
+	rewind := l.trace().Rewind
+	if !rewind(accounts) || rewind(contacts) || rewind("/data/NopeChangeEvent") {
+		t.Error("want accounts rewound, and nothing else")
+	}
+	if !l.streams[accounts].since.bound.Load() || l.streams[contacts].since.bound.Load() {
+		t.Error("want accounts bound to its moment, and nothing else")
+	}
+}

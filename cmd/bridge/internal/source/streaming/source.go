@@ -53,16 +53,15 @@ func Open(cfg Config, streams []pipeline.Resume, trace pipeline.SourceTrace) (*S
 	return &Source{client: client}, nil
 }
 
-// rewinding keeps "latest" one moment: a stream that had no event in the session
-// that ended is read from the earliest event on, and the lane leaves out what
-// happened before it began.
+// rewinding keeps "latest" one moment: a stream that had no event before it is
+// subscribed anew is read from the earliest event on, if the lane can leave out
+// what happened before the moment.
 func rewinding(trace pipeline.SourceTrace) func(string, cometd.From) cometd.From {
 	return func(channel string, from cometd.From) cometd.From {
-		if from != cometd.Latest() {
-			return from
+		if from == cometd.Latest() && trace.Rewind(channel) {
+			return cometd.Earliest()
 		}
-		trace.Rewound(channel)
-		return cometd.Earliest()
+		return from
 	}
 }
 

@@ -47,6 +47,7 @@ type fixture struct {
 	grants     *grants
 	subscribed map[string]bool
 	rewound    []string
+	forward    bool // the lane does not know since when events are wanted
 	ended      []pipeline.Condition
 	alive      int
 }
@@ -60,8 +61,11 @@ func open(t *testing.T, server *cometdtest.Server, streams ...pipeline.Resume) *
 	}, streams, pipeline.SourceTrace{
 		Subscribed:   func(channel string, on bool) { f.subscribed[channel] = on },
 		SessionEnded: func(why pipeline.Condition) { f.ended = append(f.ended, why) },
-		Rewound:      func(channel string) { f.rewound = append(f.rewound, channel) },
-		Alive:        func() { f.alive++ },
+		Rewind: func(channel string) bool {
+			f.rewound = append(f.rewound, channel)
+			return !f.forward
+		},
+		Alive: func() { f.alive++ },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -212,6 +216,20 @@ func TestLatestSurvivesALostSession(t *testing.T) {
 		server.Publish(accounts, data(3))
 		if payloads, _ := f.take(t, 1); payloads[0] != `{"n":3}` || len(f.rewound) != 1 {
 			t.Errorf("got %v, rewound %v; want the stream behind its last event", payloads, f.rewound)
+		}
+	})
+}
+
+func TestLatestByPolicyIsLatestAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &cometdtest.Server{}
+		server.Publish(accounts, data(1))
+		f := open(t, server, pipeline.Resume{Channel: accounts, Start: pipeline.Start{Latest: true}})
+		f.forward = true
+		time.AfterFunc(time.Minute, server.Forget)
+		time.AfterFunc(time.Hour, func() { server.Publish(accounts, data(2)) })
+		if payloads, _ := f.take(t, 1); payloads[0] != `{"n":2}` || len(f.rewound) != 1 {
+			t.Errorf("got %v, asked %v", payloads, f.rewound)
 		}
 	})
 }
