@@ -88,6 +88,10 @@ func TestExactlyOnceUnderChaos(t *testing.T) {
 		plan.faults, plan.faults, stats.Cuts, d.restarts, stats.SessionsOpened, stats.TokensIssued, stats.EventsDelivered)
 }
 
+// patience is for the client's: after failures that follow each other within a
+// minute its pauses grow up to a minute each.
+const patience = 5 * time.Minute
+
 // disturber does things to a bridge that runs.
 type disturber struct {
 	site    *site
@@ -120,7 +124,7 @@ func (d *disturber) schedule(plan chaos) []func(testing.TB) {
 // moment, so that acts meet every step of the way.
 func (d *disturber) progress(tb testing.TB, n int) {
 	tb.Helper()
-	d.wait(tb, n, 3*time.Minute)
+	d.wait(tb, n, patience)
 	moment := time.Duration(d.rnd.Int64N(int64(300 * time.Millisecond)))
 	select {
 	case <-time.After(moment):
@@ -163,7 +167,7 @@ func (d *disturber) killBridge(tb testing.TB) {
 // flows, and waits until one broke.
 func (d *disturber) cut(tb testing.TB) {
 	tb.Helper()
-	late := time.After(time.Minute)
+	late := time.After(patience)
 	at := d.rnd.IntN(200_000)
 	for before := d.site.org.Stats().Cuts; d.site.org.Stats().Cuts == before; {
 		d.site.org.CutConnections(at)
@@ -174,7 +178,7 @@ func (d *disturber) cut(tb testing.TB) {
 		case <-d.bridge.done:
 			d.revive(tb)
 		case <-late:
-			tb.Fatal("no reply to cut for a minute\n" + d.state())
+			tb.Fatalf("no reply to cut for %s\n%s", patience, d.state())
 		}
 	}
 }
