@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,6 +36,7 @@ type Client struct {
 	since     time.Time
 	lastReply time.Time
 	closed    bool
+	woken     atomic.Bool
 
 	mu        sync.Mutex // guards published, which other goroutines may ask for
 	published published
@@ -166,7 +168,9 @@ func (c *Client) Unsubscribe(channel string) error {
 //
 // When ctx ends while a request is outstanding, its reply is lost and with it
 // the session; the next call begins a new one behind the last event returned.
-// So ctx should end when the work does, and not after some time of silence.
+// So ctx should end when the work does, and not after some time of silence; Wake
+// is for that. After Wake, and only then, Next may return neither events nor an
+// error.
 func (c *Client) Next(ctx context.Context) ([]Event, error) {
 	for {
 		switch {
@@ -178,6 +182,8 @@ func (c *Client) Next(ctx context.Context) ([]Event, error) {
 			err := c.reports[0]
 			c.reports = c.reports[1:]
 			return nil, err
+		case c.exchange == nil && c.woken.Swap(false):
+			return nil, nil
 		case c.exchange == nil:
 			if err := c.advance(ctx); err != nil {
 				return nil, err

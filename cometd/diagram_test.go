@@ -51,7 +51,7 @@ func TestDiagram(t *testing.T) {
 
 // The order of the states in the diagram.
 func places() []string {
-	return []string{"Nothing", "Authorize", "Handshake", "FirstConnect", "Subscribe", "Unsubscribe", "Connect", "Farewell", "Disconnect", "[*]"}
+	return []string{"Nothing", "Authorize", "Handshake", "FirstConnect", "Unsubscribe", "Fetch", "Subscribe", "Connect", "Farewell", "Disconnect", "[*]"}
 }
 
 // place names a state after its next request, which it returns too.
@@ -64,7 +64,10 @@ func placeOf(s state) (string, state, action) {
 	case authorize:
 		return "Authorize", next, a
 	case request:
-		if a.atOnce {
+		switch {
+		case a.atOnce && s.phase == phaseLive:
+			return "Fetch", next, a // of what is queued of a channel that was left
+		case a.atOnce:
 			return "FirstConnect", next, a
 		}
 		return strings.ToUpper(a.kind.channel()[6:7]) + a.kind.channel()[7:], next, a
@@ -179,6 +182,14 @@ func walk() map[edge]map[string]bool {
 					note(from, changed, nil, label)
 				}
 			}
+		}
+		if from == "Unsubscribe" {
+			for _, channel := range s.in(subLeaving, 1) {
+				note(from, s.subscribe(channel), nil, "Subscribe")
+			}
+		}
+		if changed, acts := step(s, renew{}); len(acts) > 0 {
+			note(from, changed, acts, "Renew")
 		}
 		if _, acts := step(s, closing{}); len(acts) > 0 {
 			edges[edge{from, "Disconnect", "Close"}] = map[string]bool{"": true}

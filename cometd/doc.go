@@ -92,7 +92,9 @@
 //	stateDiagram-v2
 //	    [*] --> Nothing: New
 //	    Nothing --> Authorize: Subscribe
+//	    Nothing --> Handshake: Subscribe
 //	    Nothing --> Subscribe: Subscribe
+//	    Nothing --> Farewell: Renew
 //	    Nothing --> Disconnect: Close
 //	    Authorize --> Authorize: none to be had; after a growing pause
 //	    Authorize --> Handshake: credentials
@@ -107,35 +109,49 @@
 //	    FirstConnect --> FirstConnect: refused, busy, not sent; after a growing pause
 //	    FirstConnect --> Subscribe: success
 //	    FirstConnect --> Connect: success
-//	    FirstConnect --> Farewell: caller's context ended
+//	    FirstConnect --> Farewell: caller's context ended, Renew
 //	    FirstConnect --> Farewell: advice none, advice none on success, other HTTP status, reply lost or malformed; after a growing pause
 //	    FirstConnect --> Farewell: limit; after minutes
 //	    FirstConnect --> Disconnect: Close
+//	    Unsubscribe --> Nothing: success
+//	    Unsubscribe --> Nothing: unknown client, 401, HTTP 401 or 403, disconnect from the server; at once, then after a growing pause
+//	    Unsubscribe --> Authorize: 401, HTTP 401 or 403; at once, then after a growing pause
+//	    Unsubscribe --> Handshake: unknown client, disconnect from the server; at once, then after a growing pause
+//	    Unsubscribe --> Unsubscribe: Subscribe
+//	    Unsubscribe --> Unsubscribe: not sent; after a growing pause
+//	    Unsubscribe --> Fetch: success
+//	    Unsubscribe --> Connect: success
+//	    Unsubscribe --> Farewell: caller's context ended, Renew
+//	    Unsubscribe --> Farewell: other HTTP status, reply lost or malformed; after a growing pause
+//	    Unsubscribe --> Disconnect: Close
+//	    Fetch --> Authorize: 401, HTTP 401 or 403; at once, then after a growing pause
+//	    Fetch --> Handshake: advice handshake, advice handshake on success, unknown client, disconnect from the server; at once, then after a growing pause
+//	    Fetch --> Fetch: refused, busy, not sent; after a growing pause
+//	    Fetch --> Subscribe: success
+//	    Fetch --> Farewell: caller's context ended, Renew
+//	    Fetch --> Farewell: advice none, advice none on success, other HTTP status, reply lost or malformed; after a growing pause
+//	    Fetch --> Farewell: limit; after minutes
+//	    Fetch --> Disconnect: Close
 //	    Subscribe --> Nothing: channel refused
 //	    Subscribe --> Authorize: 401, HTTP 401 or 403; at once, then after a growing pause
 //	    Subscribe --> Handshake: unknown client, disconnect from the server; at once, then after a growing pause
 //	    Subscribe --> Subscribe: not sent; after a growing pause
 //	    Subscribe --> Connect: success, channel refused, channel busy or over a limit
-//	    Subscribe --> Farewell: caller's context ended
+//	    Subscribe --> Farewell: caller's context ended, Renew
 //	    Subscribe --> Farewell: other HTTP status, reply lost or malformed; after a growing pause
 //	    Subscribe --> Disconnect: Close
-//	    Unsubscribe --> Authorize: 401, HTTP 401 or 403; at once, then after a growing pause
-//	    Unsubscribe --> Handshake: unknown client, disconnect from the server; at once, then after a growing pause
-//	    Unsubscribe --> Unsubscribe: not sent; after a growing pause
-//	    Unsubscribe --> Connect: success
-//	    Unsubscribe --> Farewell: caller's context ended
-//	    Unsubscribe --> Farewell: other HTTP status, reply lost or malformed; after a growing pause
-//	    Unsubscribe --> Disconnect: Close
+//	    Connect --> Nothing: Unsubscribe
 //	    Connect --> Authorize: 401, HTTP 401 or 403; at once, then after a growing pause
 //	    Connect --> Handshake: advice handshake, advice handshake on success, unknown client, disconnect from the server; at once, then after a growing pause
+//	    Connect --> Unsubscribe: Subscribe, Unsubscribe
 //	    Connect --> Subscribe: Subscribe, a refused channel is tried again
-//	    Connect --> Unsubscribe: Unsubscribe
 //	    Connect --> Connect: success
 //	    Connect --> Connect: refused, busy, not sent; after a growing pause
-//	    Connect --> Farewell: caller's context ended
+//	    Connect --> Farewell: caller's context ended, Renew
 //	    Connect --> Farewell: advice none, advice none on success, other HTTP status, reply lost or malformed; after a growing pause
 //	    Connect --> Farewell: limit; after minutes
 //	    Connect --> Disconnect: Close
+//	    Farewell --> Nothing: any outcome
 //	    Farewell --> Handshake: any outcome
 //	    Farewell --> Disconnect: Close
 //	    Disconnect --> [*]: any outcome
@@ -143,8 +159,8 @@
 // # Concurrency
 //
 // Subscribe, Unsubscribe, Next and Close belong to one goroutine at a time;
-// Status may be called from any. The client starts no goroutines of its own. To
-// stop from elsewhere, end the context of Next, then call Close.
+// Status and Wake may be called from any. The client starts no goroutines of its
+// own. To stop from elsewhere, end the context of Next, then call Close.
 //
 // # Errors
 //

@@ -202,6 +202,7 @@ func (s state) connected(f finished, r *reply) (state, []action) {
 		s.failures, s.limits = 0, 0
 	}
 	s.phase = phaseLive
+	s = s.fetched()
 	d := delay{least: s.advice.pause()}
 	s.idle++
 	if !held || !f.quick || f.events > 0 {

@@ -55,6 +55,10 @@ type subscription struct {
 	channel string
 	state   subscriptionState
 	retries int // refused for now so many times running
+	// stale: it was left in this session, and the server may have events of it
+	// queued. They are fetched before it is subscribed again, or they would come
+	// once from the queue and once by replay.
+	stale bool
 }
 
 // state is all that the machine knows. It is a value: step never writes to a
@@ -100,6 +104,8 @@ type (
 	// release asks for the request that frees a session that was given up and
 	// that the server may still hold.
 	release struct{}
+	// renew gives the session up because the caller wants another.
+	renew struct{}
 	// closing asks for the last request.
 	closing struct{}
 )
@@ -110,6 +116,7 @@ func (due) input()         {}
 func (proceed) input()     {}
 func (authorized) input()  {}
 func (release) input()     {}
+func (renew) input()       {}
 func (closing) input()     {}
 func (finished) input()    {}
 
@@ -191,6 +198,11 @@ func step(s state, in input) (state, []action) {
 		return s.authorized(in.err)
 	case release:
 		return s.release()
+	case renew:
+		if s.phase == phaseDown {
+			return s, nil // another comes anyway
+		}
+		return s.down(), []action{ended{ErrRenewed}}
 	case closing:
 		return s.closing()
 	case finished:
@@ -203,7 +215,8 @@ func (s state) wish(in subscribe) (state, []action) {
 	if s.find(in.channel) >= 0 || in.refusals < 2 {
 		return s.subscribe(in.channel), nil
 	}
-	s.subs = append(slices.Clone(s.subs), subscription{channel: in.channel, state: subWaiting})
+	stale := s.entry(in.channel, subLeaving) != nil
+	s.subs = append(slices.Clone(s.subs), subscription{channel: in.channel, state: subWaiting, stale: stale})
 	return s, []action{retry{in.channel, delay{schedule: failureSchedule, level: in.refusals - 2}}}
 }
 
@@ -211,7 +224,22 @@ func (s state) subscribe(channel string) state {
 	if s.find(channel) >= 0 {
 		return s
 	}
-	s.subs = append(slices.Clone(s.subs), subscription{channel: channel})
+	stale := s.entry(channel, subLeaving) != nil
+	s.subs = append(slices.Clone(s.subs), subscription{channel: channel, stale: stale})
+	return s
+}
+
+// fetched is the state after a connect has brought what was queued: for the
+// channels of which nothing can be queued since.
+func (s state) fetched() state {
+	if !slices.ContainsFunc(s.subs, func(b subscription) bool { return b.stale }) {
+		return s
+	}
+	s = s.owned()
+	for i := range s.subs {
+		b := &s.subs[i]
+		b.stale = b.stale && s.entry(b.channel, subLeaving) != nil
+	}
 	return s
 }
 
@@ -294,6 +322,9 @@ func (s state) proceed() (state, []action) {
 	if channels := s.in(subLeaving, s.batch); channels != nil {
 		return s, []action{request{kind: kindUnsubscribe, channels: channels}}
 	}
+	if slices.ContainsFunc(s.subs, func(b subscription) bool { return b.stale && b.state == subWanted }) {
+		return s, []action{request{kind: kindConnect, atOnce: true}}
+	}
 	if channels := s.in(subWanted, s.batch); channels != nil {
 		s = s.owned()
 		for _, channel := range channels {
@@ -349,6 +380,7 @@ func (s state) down() state {
 		case subActive, subSent:
 			b.state = subWanted
 		}
+		b.stale = false
 		subs = append(subs, b)
 	}
 	s.subs = subs
