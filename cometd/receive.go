@@ -176,10 +176,11 @@ func (c *Client) finish(o outcome, err error) {
 		request: x.request, ids: x.ids, outcome: o, err: err, replies: x.replies,
 		events: x.events, quick: elapsed < atOnce, settled: time.Since(c.since) >= settling, retryAfter: x.retryAfter,
 	}
+	good := false
 	if o == whole && x.request.kind == kindConnect {
 		for i := range x.replies {
 			if r := &x.replies[i]; r.answers(metaConnect, x.ids[0]) && r.ok() {
-				c.lastReply = time.Now()
+				c.lastReply, good = time.Now(), true
 			}
 		}
 	}
@@ -187,6 +188,7 @@ func (c *Client) finish(o outcome, err error) {
 	if t := c.config.Trace.Reply; t != nil {
 		t(ReplyInfo{
 			Channel: x.request.kind.channel(), Events: x.events, Bytes: x.bytes, Elapsed: elapsed, Err: err,
+			Empty: good && x.events == 0,
 		})
 	}
 }

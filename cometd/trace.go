@@ -32,4 +32,5 @@ type ReplyInfo struct {
 	Bytes   int64         // of the body, decompressed
 	Elapsed time.Duration // from the request to the end of the body, with the time the consumer took
 	Err     error         // why the reply is not whole, nil if it is
+	Empty   bool          // a connect that succeeded and brought no event
 }

@@ -27,6 +27,10 @@ type Entry struct {
 	// EventTime is when the last event before the position happened at
 	// Salesforce; zero if that is not known. Kept in UTC.
 	EventTime time.Time
+	// Seen is up to when the stream is known to have had nothing behind the
+	// position; zero if it is not known to be later than EventTime. On a quiet
+	// stream it says how far back a reader that comes late has to look. UTC.
+	Seen time.Time
 	// Updated is when the position was written, by the writer's clock. UTC.
 	Updated time.Time
 	Source  string // the kind of source that made the position: "cometd"
@@ -45,6 +49,7 @@ type wireEntry struct {
 	Since          *time.Time `json:"since,omitempty"`
 	Source         string     `json:"source"`
 	EventTime      *time.Time `json:"event_time,omitempty"`
+	Seen           *time.Time `json:"seen,omitempty"`
 	Updated        *time.Time `json:"updated,omitempty"`
 	Owner          string     `json:"owner,omitempty"`
 }
@@ -73,6 +78,7 @@ func encodeEntry(e Entry) []byte {
 		Since:     timeOrNil(e.Since),
 		Source:    strings.ToValidUTF8(e.Source, "�"),
 		EventTime: timeOrNil(e.EventTime),
+		Seen:      timeOrNil(e.Seen),
 		Updated:   timeOrNil(e.Updated),
 		Owner:     strings.ToValidUTF8(e.Owner, "�"),
 	}
@@ -104,7 +110,7 @@ func decodeEntry(k Key, value []byte) (Entry, error) {
 	for _, t := range []struct {
 		wire *time.Time
 		to   *time.Time
-	}{{w.Since, &e.Since}, {w.EventTime, &e.EventTime}, {w.Updated, &e.Updated}} {
+	}{{w.Since, &e.Since}, {w.EventTime, &e.EventTime}, {w.Seen, &e.Seen}, {w.Updated, &e.Updated}} {
 		if t.wire == nil {
 			continue
 		}

@@ -43,6 +43,7 @@ func TestWireForm(t *testing.T) {
 		"position.json":         full,
 		"position-minimal.json": {Key: full.Key, Position: "7", Source: "cometd"},
 		"position-since.json":   {Key: full.Key, Since: full.EventTime, Source: "cometd"},
+		"position-seen.json":    {Key: full.Key, Position: "7", EventTime: full.EventTime, Seen: full.EventTime.Add(time.Hour), Source: "cometd"},
 		"position-binary.json":  {Key: full.Key, Position: "\x00\xff\xfe", Source: "pubsub"},
 		"position-escapes.json": {Key: full.Key, Position: "<a&b>\"\n\u2028", Source: "x", Owner: "bad \xff utf8"},
 	} {
@@ -53,7 +54,7 @@ func TestWireForm(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e.EventTime, e.Updated, e.Since = e.EventTime.UTC(), e.Updated.UTC(), e.Since.UTC()
+			e.EventTime, e.Updated, e.Since, e.Seen = e.EventTime.UTC(), e.Updated.UTC(), e.Since.UTC(), e.Seen.UTC()
 			e.Owner = strings.ToValidUTF8(e.Owner, "\ufffd")
 			if got != e {
 				t.Errorf("%+v, want %+v", got, e)
@@ -128,7 +129,7 @@ func FuzzDecodeEntry(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%s is read as %+v, which cannot be read again: %v", value, e, err)
 		}
-		if again.Position != e.Position || !again.EventTime.Equal(e.EventTime) || !again.Since.Equal(e.Since) || !again.Updated.Equal(e.Updated) || again.Source != e.Source || again.Owner != e.Owner {
+		if again.Position != e.Position || !again.EventTime.Equal(e.EventTime) || !again.Since.Equal(e.Since) || !again.Seen.Equal(e.Seen) || !again.Updated.Equal(e.Updated) || again.Source != e.Source || again.Owner != e.Owner {
 			t.Fatalf("%+v became %+v", e, again)
 		}
 	})

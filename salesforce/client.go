@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -41,8 +42,11 @@ type Client struct {
 	userAgent string
 	plain     bool
 
-	mu      sync.Mutex
-	version string // empty: not resolved yet
+	calls atomic.Uint64
+
+	mu         sync.Mutex
+	version    string          // empty: not resolved yet
+	noModified map[string]bool // objects that lack LastModifiedDate
 }
 
 // NewClient checks the configuration; it sends nothing. Its error is a *ConfigError.
@@ -67,6 +71,10 @@ func NewClient(config ClientConfig) (*Client, error) {
 		version:   config.APIVersion,
 	}, nil
 }
+
+// Calls tells how many requests the client has sent: repeated ones count each
+// time, requests for access tokens and hops of a redirect do not.
+func (c *Client) Calls() uint64 { return c.calls.Load() }
 
 // Get asks for a path and decodes the JSON of the reply into v, unless v is nil.
 // The path is percent-encoded, begins with a slash and may have a query. It is
@@ -109,6 +117,7 @@ func (c *Client) get(ctx context.Context, token Token, path string, v any) error
 	if err != nil {
 		return err
 	}
+	c.calls.Add(1)
 	got, err := roundTrip(ctx, c.http, req, restReplyBytes, restTimeout)
 	if err != nil && !errors.Is(err, errTooLarge) {
 		return err

@@ -8,7 +8,8 @@
 // key that is replaced on disk.
 // A TokenSource keeps the token of one grant and shares it. A Client asks the
 // REST API with that token: API versions, event schemas, object descriptions,
-// the id of the org, or any path by Get.
+// the id of the org, its limits, how many rows of an object were changed, or any
+// path by Get. It counts its requests, which the org's daily allowance pays for.
 //
 // # What it promises
 //
@@ -35,7 +36,7 @@
 //
 // It never revokes a token: Salesforce may hand the same one to several
 // programs, and revoking it would end the sessions of all. It does not write,
-// query or page; it does not log, and it keeps no state outside its values and the
+// read rows or page; it does not log, and it keeps no state outside its values and the
 // token's file. It opens no browser and listens on no port. It does not guess when
 // a token ends: without an expires_in, which is the rule, a token is used until
 // Salesforce refuses it.

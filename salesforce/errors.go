@@ -172,8 +172,8 @@ func (e *OrgChangedError) Error() string {
 
 // Retryable says whether the same call can succeed later without anyone changing
 // anything: network trouble, HTTP 420, 429 and 5xx, limits that pass with time,
-// login restrictions that do, and pages that are not Salesforce's. The end of the
-// caller's context by cancellation is not.
+// login restrictions that do, queries that ran too long, and pages that are not
+// Salesforce's. The end of the caller's context by cancellation is not.
 func Retryable(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return false
@@ -204,7 +204,7 @@ func (e *APIError) retryable() bool {
 	switch {
 	case retryableStatus(e.Status):
 		return true
-	case e.Code == "REQUEST_LIMIT_EXCEEDED", e.Code == "SERVER_UNAVAILABLE":
+	case e.Code == "REQUEST_LIMIT_EXCEEDED", e.Code == "SERVER_UNAVAILABLE", e.Code == "QUERY_TIMEOUT":
 		return true
 	}
 	// A redirect to another host is how a page of maintenance is shown, too.

@@ -33,6 +33,8 @@ func TestRetryableAndUnauthorized(t *testing.T) {
 		{&salesforce.APIError{Status: 401, Message: "This session is not valid for use with the REST API"}, false, true},
 		{&salesforce.APIError{Status: 403}, false, false},
 		{&salesforce.APIError{Status: 420}, true, false},
+		{&salesforce.APIError{Status: 400, Code: "QUERY_TIMEOUT"}, true, false},
+		{&salesforce.APIError{Status: 400, Code: "INVALID_TYPE"}, false, false},
 		{&salesforce.APIError{Status: 307}, true, false},
 		{&salesforce.APIError{Status: 304}, false, false},
 	} {

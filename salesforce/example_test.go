@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/sfbridge/bridge/salesforce"
 )
@@ -94,6 +95,29 @@ func ExampleOAuthError() {
 	// invalid_grant - user hasn't approved this consumer
 	// approve the user for the app:
 	// false true
+}
+
+// Rows that were changed, but no events: something is wrong with the stream.
+func ExampleClient_CountModified() {
+	org := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println(r.URL.Query().Get("q"))
+		_, _ = io.WriteString(w, `{"totalSize":300000,"done":true,"records":[]}`)
+	}))
+	defer org.Close()
+	tokens := salesforce.NewTokenSource(grantFunc(func(context.Context) (salesforce.Token, error) {
+		return salesforce.Token{Access: "00Dxx0000001gPL!AQ4AQPx", InstanceURL: org.URL}, nil
+	}))
+	client, err := salesforce.NewClient(salesforce.ClientConfig{Tokens: tokens, APIVersion: "66.0"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	lastEvent := time.Date(2026, 3, 4, 9, 15, 22, 481e6, time.UTC)
+	n, err := client.CountModified(context.Background(), "Account", lastEvent, lastEvent.Add(time.Hour))
+	fmt.Println(n, err, "with", client.Calls(), "call")
+	// Output:
+	// SELECT COUNT() FROM Account WHERE SystemModstamp > 2026-03-04T09:15:23Z AND SystemModstamp <= 2026-03-04T10:15:22Z AND LastModifiedDate > 2026-03-04T09:15:23Z
+	// 300000 <nil> with 1 call
 }
 
 func ExampleID18() {

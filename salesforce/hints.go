@@ -219,6 +219,12 @@ func apiHint(got *reply, e *APIError) string {
 		return "wait: the org has used up its API requests (Setup > Company Information shows the limit)"
 	case e.Code == "API_DISABLED_FOR_ORG", e.Code == "API_CURRENTLY_DISABLED":
 		return `give the user the permission "API Enabled", in an edition that has the API`
+	case e.Code == "QUERY_TIMEOUT":
+		return "wait, or ask about a shorter time: the query ran longer than Salesforce allows"
+	case e.Code == "INVALID_TYPE":
+		return "check the object's API name, and that the user may read the object"
+	case e.Status == http.StatusForbidden && strings.HasSuffix(e.Path, "/limits"):
+		return `give the user the permission "View Setup and Configuration" by a permission set`
 	case e.Status == http.StatusForbidden:
 		return "give the user access to the object and its fields by a permission set"
 	case e.Status == http.StatusNotFound:

@@ -22,9 +22,12 @@ const (
 	HoleWaived   = "waived"
 )
 
-// ReplayRefused is the reason of a hole that the org's refusal of a position
-// shows. Those that gap events show have the names of [GapReason].
-const ReplayRefused = "replay_id_refused"
+// The reasons of holes. Those that gap events show have the names of [GapReason].
+const (
+	ReplayRefused   = "replay_id_refused" // the org refused the position
+	RetentionPassed = "retention_passed"  // the stream was away for longer than the org retains events
+	Starved         = "starvation"        // rows changed, and the org delivered no events of them
+)
 
 // Hole is one entry of the gap ledger: something that a stream lacks, as far as
 // it is known. Texts that are empty and times that are zero are unknown.
@@ -44,10 +47,15 @@ type Hole struct {
 }
 
 // ID is the same for all states of a hole: made from what the hole is, so that
-// finding it again after a crash gives no second entry.
+// finding it again after a crash gives no second entry. Where a starvation ends
+// is not known when it is found, so that is no part of what it is.
 func (h *Hole) ID() string {
+	to := h.ToPosition
+	if h.Reason == Starved {
+		to = ""
+	}
 	sum := sha256.New()
-	for _, part := range []string{h.Org, h.Channel, h.Object, h.Reason, h.ChangeType, h.FromPosition, h.ToPosition} {
+	for _, part := range []string{h.Org, h.Channel, h.Object, h.Reason, h.ChangeType, h.FromPosition, to} {
 		var size [8]byte
 		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
 		sum.Write(size[:])

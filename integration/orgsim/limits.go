@@ -87,8 +87,10 @@ func (o *Org) limits() map[string]any {
 	clients := int64(o.cfg.MaxClients)
 	deliveries := int64(o.cfg.DailyDeliveries)
 	orDefault(&deliveries, 50_000_000)
+	requests := entry(o.dailyRequests(), s.RestToday)
 	return map[string]any{
-		"DailyApiRequests":                      entry(o.dailyRequests(), s.RestToday),
+		// What a connected app has of it stands beside the numbers.
+		"DailyApiRequests":                      map[string]any{"Max": requests["Max"], "Remaining": requests["Remaining"], "Orgsim": entry(0, 0)},
 		"DailyDeliveredPlatformEvents":          entry(deliveries, s.DeliveredToday),
 		"HourlyPublishedPlatformEvents":         entry(250_000, 0),
 		"StreamingApiConcurrentClients":         entry(clients, int64(s.SessionsOpen)),

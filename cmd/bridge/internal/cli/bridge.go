@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -33,11 +34,12 @@ type bridge struct {
 	metrics *prometheus.Registry
 	tokens  tokenCounter
 
-	org      *org
-	kafka    []kgo.Opt
-	store    *replay.Store
-	catalog  *schemas.Catalog
-	registry *schemas.Registry
+	org       *org
+	kafka     []kgo.Opt
+	store     *replay.Store
+	catalog   *schemas.Catalog
+	registry  *schemas.Registry
+	allowance atomic.Pointer[allowance]
 }
 
 // open reaches everything that the configuration names, in the order in which
@@ -94,8 +96,10 @@ func (b *bridge) run(ctx, intake context.Context) error {
 		owned = append(owned, lane)
 	}
 	slices.Sort(owned)
+	dog := b.watchdog()
+	defer b.watching(intake, dog)()
 	err := owned.Run(ctx, intake, func(ctx, intake context.Context, lane int32) error {
-		l, err := b.lane(lane, lanes[lane])
+		l, err := b.lane(lane, lanes[lane], dog)
 		if err != nil {
 			return err
 		}
@@ -116,7 +120,7 @@ func (b *bridge) lanes() map[int32][]pipeline.Stream {
 		lane := b.store.LaneOf(key)
 		lanes[lane] = append(lanes[lane], pipeline.Stream{
 			Key: key, Start: start(s.Start), OnExpired: onExpired(s.OnExpired),
-			HaltOnBadEvent: s.OnBadEvent == config.BadEventHalt,
+			HaltOnBadEvent: s.OnBadEvent == config.BadEventHalt, Retention: s.Retention, Watch: watch(s),
 		})
 	}
 	return lanes
@@ -137,7 +141,7 @@ func onExpired(e config.OnExpired) pipeline.Start {
 	return pipeline.Start{Earliest: e == config.ExpiredEarliest, Latest: e == config.ExpiredLatest}
 }
 
-func (b *bridge) lane(lane int32, streams []pipeline.Stream) (*pipeline.Lane, error) {
+func (b *bridge) lane(lane int32, streams []pipeline.Stream, dog *pipeline.Watchdog) (*pipeline.Lane, error) {
 	encoding := b.encoding()
 	encoder, err := transform.NewEncoder(encoding)
 	if err != nil {
@@ -155,7 +159,7 @@ func (b *bridge) lane(lane int32, streams []pipeline.Stream) (*pipeline.Lane, er
 		Lane: lane, Streams: streams, Positions: b.store, Encoder: encoder, Ledger: ledger,
 		DeadLetter: pipeline.DeadLetter{Topic: b.cfg.DeadLetter.Topic},
 		MaxEvents:  b.cfg.Batch.MaxEvents, MaxBytes: b.cfg.Batch.MaxBytes,
-		Owner: owner, Stats: b.stats, Log: b.log,
+		Owner: owner, Stats: b.stats, Log: b.log, Watchdog: dog,
 		OpenWriter: func(ctx context.Context) (pipeline.Writer, error) { return b.producer(ctx, lane) },
 		OpenSource: func(_ context.Context, resume []pipeline.Resume, trace pipeline.SourceTrace) (pipeline.Source, error) {
 			return streaming.Open(streaming.Config{

@@ -60,6 +60,8 @@ func (o *operations) ready() ops.Report {
 			reasons = append(reasons, ops.Reason{Stream: s.Channel, State: "halted", Message: s.Halted})
 		case !s.Subscribed:
 			reasons = append(reasons, ops.Reason{Stream: s.Channel, State: "not subscribed"})
+		case s.Starving != nil:
+			reasons = append(reasons, ops.Reason{Stream: s.Channel, State: string(pipeline.Starving), Message: s.Starving.String()})
 		}
 	}
 	for lane, t := range o.bridge.stats.Troubles() {
@@ -94,6 +96,10 @@ func (o *operations) streams() []ops.StreamStats {
 			DeadLettered: s.DeadLettered, Filtered: s.Filtered, Returned: s.Returned, InFlight: s.InFlight, Gaps: s.Gaps,
 			LastEventTime: s.EventTime, LastCommit: s.Committed, Position: s.Position,
 			Subscribed: s.Subscribed, Halted: s.Halted != "",
+			LastReceived: s.LastReceived, LostAfter: s.LostAfter, PositionExpires: s.PositionExpires,
+		}
+		if s.Starving != nil {
+			out[i].Starving = s.Starving.String()
 		}
 	}
 	return out
@@ -105,13 +111,22 @@ func (o *operations) snapshot() ops.Snapshot {
 	for why, n := range stats.SessionsEnded() {
 		reconnects[string(why)] = n
 	}
-	return ops.Snapshot{
+	questions := make(map[string]uint64)
+	for answer, n := range stats.Questions() {
+		questions[string(answer)] = n
+	}
+	snapshot := ops.Snapshot{
+		Questions: questions, APIRemaining: o.bridge.allowance.Load().remaining(),
 		Streams: o.streams(), Reconnects: reconnects, TokenRequests: o.bridge.tokens.counts(),
 		Commits: map[string]uint64{
 			ops.ResultOK: stats.Commits.Load(), ops.ResultFailed: stats.FailedCommits.Load(),
 		},
 		CommitSeconds: o.commits.Data(),
 	}
+	if o.started.Load() {
+		snapshot.APICalls = o.bridge.org.rest.Calls()
+	}
+	return snapshot
 }
 
 // tokenCounter counts the requests for access tokens.

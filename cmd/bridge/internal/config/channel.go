@@ -162,6 +162,19 @@ func changeEventOf(entity string) string {
 	return entity + suffixChangeEvent
 }
 
+// Object is the API name of the object whose rows a channel of one entity's change
+// events tells of: Account, Invoice__c. It is "" for all other channels.
+func (s Stream) Object() string {
+	if s.Kind != ChangeData || s.Multi {
+		return ""
+	}
+	name := s.Channel[strings.LastIndexByte(s.Channel, '/')+1:]
+	if base, custom := strings.CutSuffix(name, suffixCustomChange); custom {
+		return base + suffixCustomObject
+	}
+	return strings.TrimSuffix(name, suffixChangeEvent)
+}
+
 // cutSuffixFold is strings.CutSuffix that does not mind the case.
 func cutSuffixFold(s, suffix string) (before string, found bool) {
 	at := len(s) - len(suffix)

@@ -30,6 +30,36 @@ func TestClassify(t *testing.T) {
 	}
 }
 
+// TestObject holds whose rows a channel tells of: of one object, or of none.
+func TestObject(t *testing.T) {
+	for channel, want := range map[string]string{
+		"/data/AccountChangeEvent":                "Account",
+		"/data/EventChangeEvent":                  "Event",
+		"/data/Invoice__ChangeEvent":              "Invoice__c",
+		"/data/ns__Invoice__ChangeEvent":          "ns__Invoice__c",
+		"/data/ChangeEvent__ChangeEvent":          "ChangeEvent__c",
+		"/data/ChangeEventsLogChangeEvent":        "ChangeEventsLog",
+		"/data/ChangeEvents":                      "",
+		"/data/SalesEvents__chn":                  "",
+		"/event/Low_Ink__e":                       "",
+		"/event/Order_Channel__chn":               "",
+		"/event/LoginEventStream":                 "",
+		"/data/Invoice_Line__ChangeEvent":         "Invoice_Line__c",
+		"/data/OpportunityContactRoleChangeEvent": "OpportunityContactRole",
+	} {
+		c := parse(t, change(t, "/data/AccountChangeEvent", channel))
+		if got := c.Streams[0].Object(); got != want {
+			t.Errorf("%s: got %q, want %q", channel, got, want)
+		}
+		if want != "" && "/data/"+changeEventOf(want) != channel {
+			t.Errorf("%s: its object %s has the channel /data/%s", channel, want, changeEventOf(want))
+		}
+	}
+	if got := (Stream{Channel: "/data/AccountChangeEvent"}).Object(); got != "" {
+		t.Errorf("a stream without a kind has the object %q", got)
+	}
+}
+
 // TestClassifyHints checks that what is suggested is itself accepted.
 func TestClassifyHints(t *testing.T) {
 	for channel, want := range map[string]string{

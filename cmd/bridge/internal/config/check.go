@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sfbridge/bridge/salesforce"
 )
@@ -165,10 +166,44 @@ func (w *walker) checkStreams(c *Config) {
 			all = i
 		}
 	}
+	w.checkWatch(c)
 	for i, s := range c.Streams {
 		if path := index("streams", i) + ".channel"; all >= 0 && s.Kind == ChangeData && !s.Multi {
 			w.warn(path, fmt.Sprintf("its events come a second time through %s (%s), and count twice against the org's delivery allocation", c.Streams[all].Channel, index("streams", all)), "only one of the two")
 		}
+	}
+}
+
+// documentedRetention is the longest that Salesforce promises (Platform Events and
+// Change Data Capture guides, allocations).
+const documentedRetention = 72 * time.Hour
+
+// checkWatch holds what the watchdog asks of the streams. What has no rows is not
+// watched.
+func (w *walker) checkWatch(c *Config) {
+	const calls = "watchdog.daily_calls"
+	off := c.Watchdog.DailyCalls == 0 && !w.bad[calls]
+	watched := 0
+	for i := range c.Streams {
+		s, path := &c.Streams[i], index("streams", i)
+		policy, retention := path+".on_starvation", path+".retention"
+		if s.Retention > documentedRetention {
+			w.warn(retention, "is longer than the 72h that Salesforce documents, so losses come sooner than the bridge tells", "72h")
+		}
+		switch {
+		case s.Kind == PlatformEvent && w.given(policy):
+			w.fail(w.line(policy), policy, "is for change data (/data/…); platform events have no rows to compare with", "its removal")
+		case s.Kind == PlatformEvent:
+			s.OnStarvation = StarvationIgnore
+		case s.Kind != ChangeData || s.OnStarvation == StarvationIgnore:
+		case off && w.given(policy):
+			w.warn(policy, "is not used while "+calls+" is 0", "another number of calls, or its removal")
+		default:
+			watched++
+		}
+	}
+	if !off && !w.bad[calls] && c.Watchdog.DailyCalls < watched {
+		w.warn(calls, fmt.Sprintf("%d is less than a call a day for each of the %d streams that are watched", c.Watchdog.DailyCalls, watched), "more calls, or on_starvation: ignore for some streams")
 	}
 }
 

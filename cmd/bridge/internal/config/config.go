@@ -20,6 +20,7 @@ type Config struct {
 	InternalTopics  InternalTopics
 	DeadLetter      DeadLetter
 	Batch           Batch
+	Watchdog        Watchdog
 	Ops             Ops
 	ShutdownTimeout time.Duration
 	Log             Log
@@ -78,6 +79,9 @@ type Stream struct {
 	Key        string // field of a platform event; "" is the event's UUID
 	OnExpired  OnExpired
 	OnBadEvent OnBadEvent
+	// OnStarvation is StarvationIgnore for platform events: they have no rows.
+	OnStarvation OnStarvation
+	Retention    time.Duration // how long Salesforce keeps its events
 }
 
 // StartAt says where a stream without a stored position begins.
@@ -113,6 +117,19 @@ type OnBadEvent string
 const (
 	BadEventDeadLetter OnBadEvent = "dead_letter"
 	BadEventHalt       OnBadEvent = "halt"
+)
+
+// OnStarvation is what is done about a change-data stream that brings nothing
+// though rows were changed.
+type OnStarvation string
+
+// The policies for a stream that starves.
+const (
+	StarvationSession     OnStarvation = "session"     // a new session, after the stored position
+	StarvationResubscribe OnStarvation = "resubscribe" // a new subscription of the session, after the stored position
+	StarvationTip         OnStarvation = "tip"         // a new subscription to new events; the hole is entered into the gap ledger
+	StarvationAlarm       OnStarvation = "alarm"       // it is only told
+	StarvationIgnore      OnStarvation = "ignore"      // the stream is not watched
 )
 
 // Kafka says how the brokers are reached.
@@ -219,6 +236,15 @@ type DeadLetter struct {
 type Batch struct {
 	MaxEvents int
 	MaxBytes  int
+}
+
+// Watchdog says how silent change-data streams are questioned: whether rows were
+// changed of which no event came.
+type Watchdog struct {
+	Every          time.Duration // between two questions about a silent stream
+	Delay          time.Duration // how late an event may come
+	DailyCalls     int           // most API calls of a day; 0 is no watchdog
+	ReservePercent int           // of the org's daily API requests, which are left to others
 }
 
 // Ops is the HTTP server for probes and metrics.

@@ -35,7 +35,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Streams: []Stream{{
 			Channel: "/data/AccountChangeEvent", Kind: ChangeData, Start: Start{At: StartLatest},
-			OnExpired: ExpiredEarliest, OnBadEvent: BadEventDeadLetter,
+			OnExpired: ExpiredEarliest, OnBadEvent: BadEventDeadLetter, OnStarvation: StarvationSession, Retention: 72 * time.Hour,
 		}},
 		Kafka: Kafka{
 			Brokers: []string{"localhost:9092"}, ClientID: "bridge-acme", TLS: TLS{KeyPEM: NewSecret("")},
@@ -49,6 +49,7 @@ func TestDefaults(t *testing.T) {
 		InternalTopics:  InternalTopics{Create: true, ReplicationFactor: -1},
 		DeadLetter:      DeadLetter{Topic: "acme.dead-letter"},
 		Batch:           Batch{MaxEvents: 5000, MaxBytes: 8 << 20},
+		Watchdog:        Watchdog{Every: 15 * time.Minute, Delay: 10 * time.Minute, DailyCalls: 2000, ReservePercent: 10},
 		Ops:             Ops{Listen: ":8080"},
 		ShutdownTimeout: 25 * time.Second,
 		Log:             Log{Level: LogInfo, Format: LogJSON},
@@ -164,9 +165,9 @@ streams:
     topic: contacts
 x-more: *account`))
 	want := []Stream{
-		{Channel: "/data/AccountChangeEvent", Kind: ChangeData, Topic: "crm", Start: Start{At: StartEarliest}, OnExpired: ExpiredHalt, OnBadEvent: BadEventHalt},
-		{Channel: "/event/Order__e", Kind: PlatformEvent, Topic: "orders", Start: Start{At: StartEarliest}, OnExpired: ExpiredHalt, OnBadEvent: BadEventHalt},
-		{Channel: "/data/ContactChangeEvent", Kind: ChangeData, Topic: "contacts", Start: Start{At: StartEarliest}, OnExpired: ExpiredLatest, OnBadEvent: BadEventHalt},
+		{Channel: "/data/AccountChangeEvent", Kind: ChangeData, Topic: "crm", Start: Start{At: StartEarliest}, OnExpired: ExpiredHalt, OnBadEvent: BadEventHalt, OnStarvation: StarvationSession, Retention: 72 * time.Hour},
+		{Channel: "/event/Order__e", Kind: PlatformEvent, Topic: "orders", Start: Start{At: StartEarliest}, OnExpired: ExpiredHalt, OnBadEvent: BadEventHalt, OnStarvation: StarvationIgnore, Retention: 72 * time.Hour},
+		{Channel: "/data/ContactChangeEvent", Kind: ChangeData, Topic: "contacts", Start: Start{At: StartEarliest}, OnExpired: ExpiredLatest, OnBadEvent: BadEventHalt, OnStarvation: StarvationSession, Retention: 72 * time.Hour},
 	}
 	if !reflect.DeepEqual(c.Streams, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", c.Streams, want)

@@ -74,6 +74,8 @@ func schema(c *Config) []field {
 			{key: "max_bytes", def: "8MiB", value: size(&c.Batch.MaxBytes, 64<<10, 256<<20),
 				meaning: "Most payload bytes in one batch. A lane holds two batches at most."},
 		}, meaning: "Bounds of what is read before it is written; with the number of lanes they bound the memory."},
+		{key: "watchdog", section: watchdogFields(&c.Watchdog),
+			meaning: "Salesforce may keep a subscription alive and deliver nothing, as after a large load. The watchdog counts by REST the rows that were changed since the last event of a silent change-data stream; on_starvation of the stream says what follows."},
 		{key: "ops", section: []field{
 			{key: "listen", def: ":8080", value: checked(&c.Ops.Listen, "address", checkListen),
 				meaning: `Address of the HTTP server with /livez, /readyz, /metrics and /status. ":8080" is every interface, "127.0.0.1:8080" this machine only, port 0 any free one.`},
@@ -149,6 +151,23 @@ func streamFields(s *Stream) []field {
 			meaning: "What to do when Salesforce no longer retains the stored position: go on with the earliest retained event, with the latest, or halt the stream."},
 		{key: "on_bad_event", def: string(BadEventDeadLetter), value: choice(&s.OnBadEvent, BadEventDeadLetter, BadEventHalt),
 			meaning: "What to do with an event that cannot become a record: write it to the dead-letter topic and go on, or halt the stream."},
+		{key: "on_starvation", def: string(StarvationSession), value: choice(&s.OnStarvation, StarvationSession, StarvationResubscribe, StarvationTip, StarvationAlarm, StarvationIgnore),
+			meaning: "What to do when rows were changed and no event comes. session begins a new session after the stored position, resubscribe only a new subscription; tip subscribes to new events and enters the hole into the gap ledger; alarm tells it and does nothing; ignore does not watch the stream. For /data/ channels only: platform events have no rows to compare with."},
+		{key: "retention", def: "72h", value: duration(&s.Retention, time.Hour, 7*24*time.Hour),
+			meaning: "How long Salesforce keeps the stream's events, for telling when they begin to be lost: 72h, and 24h for standard-volume platform events of the old kind."},
+	}
+}
+
+func watchdogFields(g *Watchdog) []field {
+	return []field{
+		{key: "every", def: "15m", value: duration(&g.Every, time.Minute, 24*time.Hour),
+			meaning: "How often a silent stream is questioned. It becomes longer by itself where daily_calls is too little for all streams."},
+		{key: "delay", def: "10m", value: duration(&g.Delay, time.Minute, 6*time.Hour),
+			meaning: "How late Salesforce may deliver: rows that were changed within this time are not missed yet."},
+		{key: "daily_calls", def: "2000", value: integer(&g.DailyCalls, 0, 1_000_000, false),
+			meaning: "Most API calls that the watchdog makes in a day; 0 switches it off. A question is one call, and one for each object where a channel carries several."},
+		{key: "reserve_percent", def: "10", value: integer(&g.ReservePercent, 0, 90, false),
+			meaning: "Share of the org's daily API requests that is left to others: the watchdog asks nothing while less than that remains."},
 	}
 }
 

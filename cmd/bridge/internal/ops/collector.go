@@ -15,33 +15,54 @@ type streamMetric struct {
 	value func(StreamStats) float64
 }
 
+// deadlineMetric is the time that a stream has left until a moment, for streams
+// that have such a moment.
+type deadlineMetric struct {
+	desc *prometheus.Desc
+	at   func(StreamStats) time.Time
+}
+
 // Collector makes metrics of snapshots. It keeps no values of its own.
 type Collector struct {
 	snapshot func() Snapshot
 	version  string
+	now      func() time.Time
 
 	streams       []streamMetric
+	deadlines     []deadlineMetric
 	build         *prometheus.Desc
 	reconnects    *prometheus.Desc
 	tokenRequests *prometheus.Desc
 	commits       *prometheus.Desc
 	commitSeconds *prometheus.Desc
+	questions     *prometheus.Desc
+	apiCalls      *prometheus.Desc
+	apiRemaining  *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
 
 // NewCollector returns a collector of what snapshot says, which is called at
-// each scrape, from several goroutines if there are several scrapers.
-func NewCollector(version string, snapshot func() Snapshot) *Collector {
+// each scrape, from several goroutines if there are several scrapers. What is
+// left until a moment is told by the clock now; nil is time.Now.
+func NewCollector(version string, snapshot func() Snapshot, now func() time.Time) *Collector {
+	if now == nil {
+		now = time.Now
+	}
 	return &Collector{
 		snapshot:      snapshot,
 		version:       version,
+		now:           now,
 		streams:       streamMetrics(),
+		deadlines:     deadlineMetrics(),
 		build:         prometheus.NewDesc("bridge_build_info", "Always 1; the labels say which build runs.", []string{"version", "goversion"}, nil),
 		reconnects:    prometheus.NewDesc("bridge_reconnects_total", "Salesforce sessions that were begun again, by reason.", []string{"reason"}, nil),
 		tokenRequests: prometheus.NewDesc("bridge_token_requests_total", "Requests for a Salesforce access token, by result.", []string{"result"}, nil),
 		commits:       prometheus.NewDesc("bridge_commits_total", "Commits of records and positions to Kafka, by result.", []string{"result"}, nil),
 		commitSeconds: prometheus.NewDesc("bridge_commit_duration_seconds", "Time that a successful commit to Kafka took.", nil, nil),
+		questions:     prometheus.NewDesc("bridge_watchdog_questions_total", "Questions to Salesforce whether rows changed while a stream was silent, by result.", []string{"result"}, nil),
+		apiCalls:      prometheus.NewDesc("bridge_salesforce_api_calls_total", "Requests sent to Salesforce's REST API, which count against the org's daily API requests.", nil, nil),
+		apiRemaining:  prometheus.NewDesc("bridge_salesforce_api_requests_remaining", "Daily API requests that the org has left, as Salesforce last told; absent until it has.", nil, nil),
 	}
 }
 
@@ -71,10 +92,26 @@ func streamMetrics() []streamMetric {
 			func(s StreamStats) float64 { return unixSeconds(s.LastEventTime) }),
 		metric(gauge, "bridge_stream_last_commit_timestamp_seconds", "When the stream's position was last committed; 0 before the first.",
 			func(s StreamStats) float64 { return unixSeconds(s.LastCommit) }),
+		metric(gauge, "bridge_stream_last_received_timestamp_seconds", "When the last event was taken from Salesforce; 0 before the first.",
+			func(s StreamStats) float64 { return unixSeconds(s.LastReceived) }),
 		metric(gauge, "bridge_stream_subscribed", "1 while Salesforce delivers the stream to this process, 0 otherwise.",
 			func(s StreamStats) float64 { return oneIf(s.Subscribed) }),
 		metric(gauge, "bridge_stream_halted", "1 when a policy has halted the stream, 0 otherwise.",
 			func(s StreamStats) float64 { return oneIf(s.Halted) }),
+		metric(gauge, "bridge_stream_starving", "1 while Salesforce is thought to withhold the stream's events, 0 otherwise.",
+			func(s StreamStats) float64 { return oneIf(s.Starving != "") }),
+	}
+}
+
+func deadlineMetrics() []deadlineMetric {
+	metric := func(name, help string, at func(StreamStats) time.Time) deadlineMetric {
+		return deadlineMetric{desc: prometheus.NewDesc(name, help, []string{"stream"}, nil), at: at}
+	}
+	return []deadlineMetric{
+		metric("bridge_stream_retention_left_seconds", "Time until Salesforce begins to drop events that the stream has not read; negative once it does, absent if not known.",
+			func(s StreamStats) time.Time { return s.LostAfter }),
+		metric("bridge_stream_position_left_seconds", "Time until Salesforce forgets the stream's position; negative once it has, absent if not known.",
+			func(s StreamStats) time.Time { return s.PositionExpires }),
 	}
 }
 
@@ -83,24 +120,39 @@ func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range c.streams {
 		out <- m.desc
 	}
-	for _, d := range []*prometheus.Desc{c.build, c.reconnects, c.tokenRequests, c.commits, c.commitSeconds} {
+	for _, m := range c.deadlines {
+		out <- m.desc
+	}
+	for _, d := range []*prometheus.Desc{c.build, c.reconnects, c.tokenRequests, c.commits, c.commitSeconds, c.questions, c.apiCalls, c.apiRemaining} {
 		out <- d
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (c *Collector) Collect(out chan<- prometheus.Metric) {
-	s := c.snapshot()
+	s, now := c.snapshot(), c.now()
 	for _, stats := range s.Streams {
 		for _, m := range c.streams {
 			out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(stats), stats.Stream)
 		}
+		for _, m := range c.deadlines {
+			if at := m.at(stats); !at.IsZero() {
+				out <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, at.Sub(now).Seconds(), stats.Stream)
+			}
+		}
 	}
 	out <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, c.version, runtime.Version())
-	for desc, values := range map[*prometheus.Desc]map[string]uint64{c.reconnects: s.Reconnects, c.tokenRequests: s.TokenRequests, c.commits: s.Commits} {
+	labelled := map[*prometheus.Desc]map[string]uint64{
+		c.reconnects: s.Reconnects, c.tokenRequests: s.TokenRequests, c.commits: s.Commits, c.questions: s.Questions,
+	}
+	for desc, values := range labelled {
 		for label, n := range values {
 			out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), label)
 		}
+	}
+	out <- prometheus.MustNewConstMetric(c.apiCalls, prometheus.CounterValue, float64(s.APICalls))
+	if s.APIRemaining != nil {
+		out <- prometheus.MustNewConstMetric(c.apiRemaining, prometheus.GaugeValue, float64(*s.APIRemaining))
 	}
 	out <- prometheus.MustNewConstHistogram(c.commitSeconds, s.CommitSeconds.Count, s.CommitSeconds.Sum, s.CommitSeconds.Buckets)
 }
@@ -110,7 +162,7 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 func NewRegistry(version string, snapshot func() Snapshot) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
-		NewCollector(version, snapshot),
+		NewCollector(version, snapshot, time.Now),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -24,9 +25,13 @@ func full() Snapshot {
 			{
 				Stream: "/data/AccountChangeEvent", Received: 1, Produced: 2, Records: 3, DeadLettered: 4, Filtered: 5, Returned: 6, InFlight: 7, Gaps: 8,
 				LastEventTime: time.UnixMilli(8_500), LastCommit: time.UnixMilli(9_250), Position: "10", Subscribed: true,
+				LastReceived: time.UnixMilli(18_125), Starving: "rows were changed", LostAfter: scrape().Add(19 * time.Second), PositionExpires: scrape().Add(20500 * time.Millisecond),
 			},
-			{Stream: "/event/Order__e", Halted: true},
+			{Stream: "/event/Order__e", Halted: true, LostAfter: scrape().Add(-21 * time.Second)},
 		},
+		Questions:     map[string]uint64{"quiet": 22, "starving": 23},
+		APICalls:      24,
+		APIRemaining:  new(int64(-25)),
 		Reconnects:    map[string]uint64{"unknown_client": 11},
 		TokenRequests: map[string]uint64{ResultOK: 12, ResultFailed: 13},
 		Commits:       map[string]uint64{ResultOK: 14, ResultFailed: 15},
@@ -34,10 +39,13 @@ func full() Snapshot {
 	}
 }
 
+// scrape is when the tests' metrics are asked for.
+func scrape() time.Time { return time.Date(2026, 3, 4, 9, 15, 22, 0, time.UTC) }
+
 func gather(t *testing.T, snapshot func() Snapshot) []*dto.MetricFamily {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
-	if err := registry.Register(NewCollector("v1.2.3", snapshot)); err != nil {
+	if err := registry.Register(NewCollector("v1.2.3", snapshot, scrape)); err != nil {
 		t.Fatal(err)
 	}
 	families, err := registry.Gather()
@@ -121,8 +129,68 @@ func TestEmptySnapshot(t *testing.T) {
 	for _, family := range gather(t, func() Snapshot { return Snapshot{} }) {
 		names = append(names, family.GetName())
 	}
-	if want := []string{"bridge_build_info", "bridge_commit_duration_seconds"}; !slices.Equal(names, want) {
+	if want := []string{"bridge_build_info", "bridge_commit_duration_seconds", "bridge_salesforce_api_calls_total"}; !slices.Equal(names, want) {
 		t.Errorf("got %v, want %v", names, want)
+	}
+}
+
+// TestStreamStatsJSON holds what /status says of a stream: what is not known or
+// not so is left out.
+func TestStreamStatsJSON(t *testing.T) {
+	for name, tt := range map[string]struct {
+		stats StreamStats
+		want  []string
+	}{
+		"nothing is known": {StreamStats{}, nil},
+		"all is known": {
+			StreamStats{LastReceived: scrape(), Starving: "7 rows were changed", LostAfter: scrape().Add(time.Hour), PositionExpires: scrape().Add(2 * time.Hour)},
+			[]string{`"last_received":"2026-03-04T09:15:22Z"`, `"starving":"7 rows were changed"`, `"lost_after":"2026-03-04T10:15:22Z"`, `"position_expires":"2026-03-04T11:15:22Z"`},
+		},
+	} {
+		data, err := json.Marshal(tt.stats)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(string(data), want) {
+				t.Errorf("%s: no %s in %s", name, want, data)
+			}
+		}
+		for _, key := range []string{"last_received", "starving", "lost_after", "position_expires"} {
+			if tt.want == nil && strings.Contains(string(data), key) {
+				t.Errorf("%s: %s in %s", name, key, data)
+			}
+		}
+	}
+}
+
+// TestDeadlines: time left is told by the clock of the scrape, goes below zero,
+// and is absent where the moment is not known.
+func TestDeadlines(t *testing.T) {
+	now := scrape()
+	stats := Snapshot{Streams: []StreamStats{{Stream: "a", LostAfter: now.Add(time.Minute)}, {Stream: "b", PositionExpires: now.Add(time.Hour)}, {Stream: "c"}}}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(NewCollector("v1.2.3", func() Snapshot { return stats }, func() time.Time { return now }))
+	for _, passed := range []time.Duration{0, 90 * time.Second, 89 * time.Minute} {
+		now = now.Add(passed)
+		want := map[string]string{
+			"bridge_stream_retention_left_seconds": fmt.Sprint("a ", time.Minute.Seconds()-now.Sub(scrape()).Seconds()),
+			"bridge_stream_position_left_seconds":  fmt.Sprint("b ", time.Hour.Seconds()-now.Sub(scrape()).Seconds()),
+		}
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, family := range families {
+			expected, ok := want[family.GetName()]
+			delete(want, family.GetName())
+			if m := family.GetMetric(); ok && (len(m) != 1 || m[0].GetLabel()[0].GetValue()+" "+value(m[0]) != expected) {
+				t.Errorf("%s after %v: %v, want %s", family.GetName(), now.Sub(scrape()), m, expected)
+			}
+		}
+		if len(want) != 0 {
+			t.Errorf("after %v not told: %v", now.Sub(scrape()), want)
+		}
 	}
 }
 

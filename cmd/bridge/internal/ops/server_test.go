@@ -115,7 +115,7 @@ func TestMetricsEndpoint(t *testing.T) {
 // scraper must see.
 func TestMetricsOfABrokenSnapshot(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(NewCollector("v1", func() Snapshot { return Snapshot{Streams: []StreamStats{{Stream: "a"}, {Stream: "a"}}} }))
+	registry.MustRegister(NewCollector("v1", func() Snapshot { return Snapshot{Streams: []StreamStats{{Stream: "a"}, {Stream: "a"}}} }, nil))
 	if status, _, body := get(t, handler(Config{Registry: registry}), "/metrics"); status != http.StatusInternalServerError {
 		t.Errorf("%d: %s", status, body)
 	}

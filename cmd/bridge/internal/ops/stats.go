@@ -21,9 +21,18 @@ type StreamStats struct {
 	InFlight      uint64    `json:"in_flight"`           // events taken and not yet committed
 	LastEventTime time.Time `json:"last_event,omitzero"` // when the last committed event happened
 	LastCommit    time.Time `json:"last_commit,omitzero"`
-	Position      string    `json:"position,omitempty"` // opaque; not a metric
-	Subscribed    bool      `json:"subscribed"`         // Salesforce delivers it now
-	Halted        bool      `json:"halted"`             // stopped by policy
+	LastReceived  time.Time `json:"last_received,omitzero"` // when the last event was taken from the org
+	Position      string    `json:"position,omitempty"`     // opaque; not a metric
+	Subscribed    bool      `json:"subscribed"`             // Salesforce delivers it now
+	Halted        bool      `json:"halted"`                 // stopped by policy
+	// Starving says, for people, why the stream is thought to get nothing though
+	// there is something to get. It is "" for all other streams.
+	Starving string `json:"starving,omitempty"`
+	// If the stream is not read until LostAfter, Salesforce begins to drop events
+	// that it has not delivered; at PositionExpires it forgets the position itself.
+	// Zero is not known.
+	LostAfter       time.Time `json:"lost_after,omitzero"`
+	PositionExpires time.Time `json:"position_expires,omitzero"`
 }
 
 // Snapshot is what a Collector asks for at each scrape. Maps may be nil.
@@ -33,6 +42,9 @@ type Snapshot struct {
 	TokenRequests map[string]uint64 // requests for an access token, by result
 	Commits       map[string]uint64 // commits to Kafka, by result
 	CommitSeconds HistogramData     // of the successful ones
+	Questions     map[string]uint64 // of the watchdog about silent streams, by result
+	APICalls      uint64            // requests that were sent to the org's REST API
+	APIRemaining  *int64            // of the org's daily API requests; nil is not known
 }
 
 // Results, for the maps of Snapshot that are by result.

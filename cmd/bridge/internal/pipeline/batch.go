@@ -18,6 +18,8 @@ type Batch struct {
 	Bytes int
 	// Holes are breaks in streams that lie before events of this batch.
 	Holes []Hole
+	// Entries are for the gap ledger as they are; they move no position.
+	Entries []*transform.Hole
 }
 
 // Hole is a break in a stream: what comes behind it does not follow what was
@@ -36,6 +38,7 @@ func (a Batch) join(b Batch) Batch {
 		h.At += len(a.Events)
 		a.Holes = append(a.Holes, h)
 	}
+	a.Entries = append(a.Entries, b.Entries...)
 	a.Events = append(a.Events, b.Events...) // I3: in order
 	a.Bytes += b.Bytes
 	return a
@@ -67,6 +70,9 @@ type SourceTrace struct {
 	Rewind func(channel string) bool
 	// Alive: the org answered; there was nothing wrong.
 	Alive func()
+	// Idle: the org held a request for events as long as it does, and answered it
+	// with none.
+	Idle func()
 }
 
 // Source is one session that yields events of a lane's streams. One goroutine
@@ -80,6 +86,14 @@ type Source interface {
 	Restart(channel string, at Start) error
 	// Halt ends the subscription of one stream; the others go on.
 	Halt(channel string) error
+	// Resubscribe ends the subscription of one stream and makes it again behind
+	// the last event taken, within the session.
+	Resubscribe(channel string) error
+	// Renew gives the session up for a new one, in which every stream goes on
+	// behind the last event taken.
+	Renew()
+	// Wake makes Next return soon, with nothing. Any goroutine may call it.
+	Wake()
 	// Close releases the session at the org, within ctx.
 	Close(ctx context.Context) error
 }

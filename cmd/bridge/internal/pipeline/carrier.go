@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/sfbridge/bridge/transform"
 )
@@ -25,10 +27,11 @@ type carrier struct {
 	// when it halts a stream: the org may have nothing to say for minutes, and
 	// until Next returns the subscription would go on.
 	interrupt atomic.Pointer[context.CancelFunc]
+	orders    orders // of the watchdog
 }
 
-func newCarrier(l *Lane, src Source, w Writer) *carrier {
-	c := &carrier{Lane: l, src: src, batches: make(chan Batch, 1)}
+func newCarrier(l *Lane, src Source, w Writer, holes []Hole) *carrier {
+	c := &carrier{Lane: l, src: src, batches: make(chan Batch, 1), holes: holes}
 	c.committer = newCommitter(l, w, func() { (*c.interrupt.Load())() })
 	return c
 }
@@ -42,17 +45,51 @@ func (c *carrier) run(ctx, intake context.Context) error {
 		polled <- c.poll(ctx, polling)
 		close(c.batches)
 	}()
-	var failed error
-	for b := range c.batches {
-		if failed == nil {
-			failed = c.commit(ctx, b)
-		}
-		if failed != nil {
-			stop()
-			c.giveBack(b.Events)
-		}
+	defer c.watched()()
+	failed := c.consume(ctx, stop)
+	if failed == nil {
+		c.lastSeen(ctx)
 	}
 	return errors.Join(failed, <-polled)
+}
+
+// consume commits what the poller hands over until it has ended. After a failure
+// it stops the poller, and takes the rest without committing it.
+func (c *carrier) consume(ctx context.Context, stop func()) (failed error) {
+	hourly := time.NewTicker(seenEvery)
+	defer hourly.Stop()
+	for {
+		select {
+		case b, open := <-c.batches:
+			if !open {
+				return failed
+			}
+			if failed == nil {
+				failed = c.commit(ctx, b)
+			}
+			if failed != nil {
+				stop()
+				c.giveBack(b.Events)
+			}
+		case <-hourly.C:
+			if failed == nil {
+				failed = c.keepSeen(ctx, seenEvery/2)
+			}
+			if failed != nil {
+				stop()
+			}
+		}
+	}
+}
+
+// lastSeen writes until when quiet streams were seen. That it cannot be written
+// costs the next session nothing but knowledge.
+func (c *carrier) lastSeen(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, seenPatience)
+	defer cancel()
+	if err := c.keepSeen(ctx, seenAtEnd); err != nil && ctx.Err() == nil {
+		c.cfg.Log.Warn().Err(err).Int32("lane", c.cfg.Lane).Msg("the last look at quiet streams is not kept")
+	}
 }
 
 // poll asks the source until intake ends or the policy says so.
@@ -65,6 +102,9 @@ func (c *carrier) poll(ctx, intake context.Context) error {
 			asking, cancel = c.interruptible(intake)
 		}
 		if err := c.haltAtSource(halted); err != nil {
+			return err
+		}
+		if err := c.obey(ctx); err != nil {
 			return err
 		}
 		b, err := c.src.Next(asking)
@@ -95,9 +135,15 @@ func (c *carrier) interruptible(intake context.Context) (context.Context, contex
 
 // receive counts what was taken.
 func (c *carrier) receive(b *Batch) {
+	now := time.Now()
 	for i := range b.Events {
-		if s, ok := c.streams[b.Events[i].Channel]; ok { // else the committer ends the lane
-			s.stats.Received.Add(1)
+		s, ok := c.streams[b.Events[i].Channel]
+		if !ok {
+			continue // the committer ends the lane
+		}
+		s.stats.took(now)
+		if s.stats.starving.Load() != nil {
+			c.fed(s)
 		}
 	}
 }
@@ -206,12 +252,23 @@ func (c *carrier) restart(channel string, why error) error {
 	if !ok {
 		return fmt.Errorf("the source reports trouble of a stream that this lane does not have: %w", why)
 	}
+	if s.agedOut(time.Now()) {
+		c.cfg.Log.Info().Err(why).Str("channel", channel).Time("seen", s.readUntil()).
+			Msg("the stream was quiet for longer than the org retains its position; it goes on with the earliest event that is retained, and nothing is lost")
+		return c.src.Restart(channel, Start{Earliest: true})
+	}
 	if !s.OnExpired.Earliest && !s.OnExpired.Latest {
 		c.haltStream(channel, why)
 		return nil
 	}
 	c.cfg.Log.Error().Err(why).Str("channel", channel).Bool("earliest", s.OnExpired.Earliest).Bool("latest", s.OnExpired.Latest).
 		Msg("the org refuses the stored position: events before the earliest that it retains are lost to the stream; it goes on by on_expired")
+	c.dropHoles(channel) // one that was seen at the start is this one
 	c.holes = append(c.holes, Hole{Channel: channel, Reason: transform.ReplayRefused, Detail: why.Error()})
 	return c.src.Restart(channel, s.OnExpired)
+}
+
+// dropHoles forgets what was found of a stream and is not handed on yet.
+func (c *carrier) dropHoles(channel string) {
+	c.holes = slices.DeleteFunc(c.holes, func(h Hole) bool { return h.Channel == channel })
 }

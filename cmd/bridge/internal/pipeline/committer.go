@@ -8,7 +8,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/sfbridge/bridge/replay"
 	"github.com/sfbridge/bridge/sink"
 	"github.com/sfbridge/bridge/transform"
 )
@@ -76,12 +75,15 @@ func (c *committer) commit(ctx context.Context, b Batch) error {
 		if errors.Is(err, errHalted) {
 			continue // again, without what follows the halt
 		}
+		if err == nil {
+			err = c.enterAll(ctx, b.Entries)
+		}
 		if err != nil {
 			return err
 		}
 		positions := c.positions()
 		if len(c.records)+len(positions) == 0 {
-			c.committed(b.Events) // all given back: nothing to make durable
+			c.committed(b) // all given back: nothing to make durable
 			return nil
 		}
 		began := time.Now()
@@ -99,7 +101,7 @@ func (c *committer) commit(ctx context.Context, b Batch) error {
 		}
 		c.l.cfg.Stats.well(c.l.cfg.Lane)
 		c.l.cfg.Stats.commit(time.Since(began), len(c.records))
-		c.committed(b.Events)
+		c.committed(b)
 		return nil
 	}
 }
@@ -168,31 +170,61 @@ func (c *committer) encode(ctx context.Context, ev *transform.Event, at int, too
 		return fate{}, &ExitError{Code: ExitRuntime, Err: fmt.Errorf("an event of %s came to lane %d, which does not have that stream", ev.Channel, c.l.cfg.Lane)}
 	}
 	before := len(c.records)
-	retry := newBackoff()
-	for {
-		f, err := c.fate(ctx, s, ev, tooLarge)
-		if err == nil {
+	var f fate
+	err := c.patiently(ctx, ev.Channel, func() (err error) {
+		c.records = c.records[:before]
+		if f, err = c.fate(ctx, s, ev, tooLarge); err == nil {
 			err = c.cross(ctx, s, ev, at, &f)
 		}
+		return err
+	})
+	if err == nil || errors.Is(err, errHalted) {
+		return f, err
+	}
+	c.records = c.records[:before]
+	if Decide(classifyEncode(err), false).Action == HaltStream {
+		return fate{}, c.halt(ev, err)
+	}
+	return fate{}, err
+}
+
+// patiently tries until there is no error that trying again may help: the batch
+// is held, and nothing is skipped.
+func (c *committer) patiently(ctx context.Context, channel string, try func() error) error {
+	retry := newBackoff()
+	for {
+		err := try()
 		if err == nil || errors.Is(err, errHalted) {
-			return f, err
+			return err
 		}
-		c.records = c.records[:before]
 		cond := classifyEncode(err)
-		switch Decide(cond, false).Action {
-		case HaltStream:
-			return fate{}, c.halt(ev, err)
-		case RetryBatch: // the batch is held, nothing is skipped
-			wait := retry.NextBackOff()
-			c.l.cfg.Stats.trouble(c.l.cfg.Lane, cond, err)
-			c.l.cfg.Log.Warn().Err(err).Str("channel", ev.Channel).Dur("retry_in", wait).Msg("encoding waits")
-			if !sleep(ctx, wait) {
-				return fate{}, ctx.Err()
-			}
-		default:
-			return fate{}, err
+		if Decide(cond, false).Action != RetryBatch {
+			return err
+		}
+		wait := retry.NextBackOff()
+		c.l.cfg.Stats.trouble(c.l.cfg.Lane, cond, err)
+		c.l.cfg.Log.Warn().Err(err).Str("channel", channel).Dur("retry_in", wait).Msg("encoding waits")
+		if !sleep(ctx, wait) {
+			return ctx.Err()
 		}
 	}
+}
+
+// enterAll appends entries of the ledger that belong to no event.
+func (c *committer) enterAll(ctx context.Context, entries []*transform.Hole) error {
+	for _, h := range entries {
+		var f fate
+		err := c.patiently(ctx, h.Channel, func() error { return c.enter(ctx, h, &f) })
+		switch {
+		case err == nil:
+		case Decide(classifyEncode(err), false).Action == HaltStream:
+			c.l.haltStream(h.Channel, err)
+			c.onHalt()
+		default:
+			return err
+		}
+	}
+	return nil
 }
 
 // fate appends what becomes of an event: its records, with an entry of the gap
@@ -212,6 +244,10 @@ func (c *committer) fate(ctx context.Context, s *laneStream, ev *transform.Event
 		return fate{kind: filtered, time: meta.Time}, nil
 	}
 	c.records = records
+	if s.Watch.Seen && len(s.objects) < maxObjects && !s.objects[meta.Object] {
+		s.objects[meta.Object] = true
+		s.stats.saw(meta.Object)
+	}
 	f := fate{time: meta.Time}
 	if meta.Gap != nil {
 		err = c.enter(ctx, transform.HoleOf(s.Key.Org, ev, meta.Gap), &f)
@@ -295,10 +331,7 @@ func (c *committer) positions() []*kgo.Record {
 	out := make([]*kgo.Record, 0, len(c.marks))
 	for channel, m := range c.marks {
 		s := c.l.streams[channel]
-		e := replay.Entry{
-			Key: s.Key, Position: replay.Position(m.position), EventTime: m.time,
-			Updated: time.Now(), Source: sourceName, Owner: c.l.cfg.Owner,
-		}
+		e := s.entry(m.position, m.time, c.l.cfg.Owner)
 		if !s.since.past && !m.wanted {
 			e.Since = s.since.at
 		}
@@ -311,8 +344,12 @@ func (c *committer) positions() []*kgo.Record {
 const sourceName = "cometd"
 
 // committed counts what is durable now.
-func (c *committer) committed(events []transform.Event) {
+func (c *committer) committed(b Batch) {
+	events := b.Events
 	c.settle()
+	for _, h := range b.Entries {
+		c.l.streams[h.Channel].stats.Gaps.Add(1)
+	}
 	c.l.backoff.Reset()
 	for i := range events {
 		s := c.l.streams[events[i].Channel]
@@ -332,9 +369,14 @@ func (c *committer) committed(events []transform.Event) {
 		}
 	}
 	now := time.Now()
+	var newest time.Time
 	for channel, m := range c.marks {
 		s := c.l.streams[channel]
 		s.since.past = s.since.past || m.wanted
 		s.stats.progress(m.position, m.time, now)
+		newest = latestOf(newest, m.time)
+	}
+	if now.Sub(newest) < fresh {
+		c.l.current(newest)
 	}
 }

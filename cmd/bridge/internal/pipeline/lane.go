@@ -22,6 +22,11 @@ type Stream struct {
 	// OnExpired is where a stream goes on whose position the org refuses:
 	// earliest, latest, or neither to halt it.
 	OnExpired Start
+	// Retention is how long the org keeps the stream's events; zero if that is
+	// not known.
+	Retention time.Duration
+	// Watch says how the stream is watched for events that do not come.
+	Watch Watch
 	// HaltOnBadEvent halts the stream at an event that cannot become a record;
 	// otherwise the event becomes a dead letter.
 	HaltOnBadEvent bool
@@ -42,6 +47,8 @@ type LaneConfig struct {
 	// MaxEvents and MaxBytes bound the batch that waits and so, twice, the
 	// lane's memory.
 	MaxEvents, MaxBytes int
+	// Watchdog is told which streams run; nil for none.
+	Watchdog *Watchdog
 	// Owner is written into position records, for humans.
 	Owner string
 	Stats *Stats
@@ -60,13 +67,19 @@ type laneStream struct {
 	Stream
 	stats *StreamStats
 	since since
+	kept  time.Time // until when the position record says that the stream was seen
+	// objects holds those that are known to come on the stream. Only the
+	// committer uses it.
+	objects map[string]bool
 }
 
 // NewLane makes a lane; nothing is opened before [Lane.Run].
 func NewLane(cfg LaneConfig) *Lane {
 	l := &Lane{cfg: cfg, streams: make(map[string]*laneStream, len(cfg.Streams)), backoff: newBackoff()}
 	for _, s := range cfg.Streams {
-		l.streams[s.Key.Channel] = &laneStream{Stream: s, stats: cfg.Stats.Stream(s.Key.Channel)}
+		st := cfg.Stats.Stream(s.Key.Channel)
+		st.retain(s.Retention)
+		l.streams[s.Key.Channel] = &laneStream{Stream: s, stats: st, objects: make(map[string]bool)}
 	}
 	return l
 }
@@ -137,7 +150,7 @@ func (l *Lane) session(ctx, intake context.Context) error {
 	}
 	defer l.closing("producer", w.Close)
 
-	resume, err := l.positions(intake, w)
+	resume, holes, err := l.positions(intake, w)
 	if err != nil {
 		return err
 	}
@@ -150,7 +163,7 @@ func (l *Lane) session(ctx, intake context.Context) error {
 	}
 	defer l.closing("session", src.Close)
 	l.cfg.Log.Info().Int32("lane", l.cfg.Lane).Int("streams", len(resume)).Msg("lane runs")
-	return newCarrier(l, src, w).run(ctx, intake)
+	return newCarrier(l, src, w, holes).run(ctx, intake)
 }
 
 // closeTimeout bounds each of the two closings at the end of a session. Both
@@ -171,18 +184,20 @@ func (l *Lane) closing(what string, f func(context.Context) error) {
 
 // positions reads where the lane's streams stand: a barrier is committed
 // through the fenced producer and read back, so that everything that an older
-// owner committed lies before it.
-func (l *Lane) positions(ctx context.Context, w Writer) ([]Resume, error) {
+// owner committed lies before it. With them come the holes of streams that were
+// away for too long.
+func (l *Lane) positions(ctx context.Context, w Writer) ([]Resume, []Hole, error) {
 	b := l.cfg.Positions.Barrier(l.cfg.Lane)
 	if err := w.Commit(ctx, nil, []*kgo.Record{b.Record()}); err != nil {
-		return nil, fmt.Errorf("writing the barrier of lane %d: %w", l.cfg.Lane, err)
+		return nil, nil, fmt.Errorf("writing the barrier of lane %d: %w", l.cfg.Lane, err)
 	}
 	stored, err := l.cfg.Positions.Load(ctx, l.cfg.Lane, b)
 	if err != nil {
-		return nil, fmt.Errorf("reading the positions of lane %d: %w", l.cfg.Lane, err)
+		return nil, nil, fmt.Errorf("reading the positions of lane %d: %w", l.cfg.Lane, err)
 	}
 	l.ran = true
 	var out []Resume
+	var holes []Hole
 	var marks []*kgo.Record
 	for _, channel := range slices.Sorted(maps.Keys(l.streams)) {
 		s := l.streams[channel]
@@ -191,6 +206,10 @@ func (l *Lane) positions(ctx context.Context, w Writer) ([]Resume, error) {
 		}
 		e, ok := stored[s.Key]
 		start := s.resume(e, ok)
+		if h := s.overdue(time.Now()); ok && h != nil {
+			l.cfg.Log.Error().Str("channel", channel).Msg(h.Detail)
+			holes = append(holes, *h)
+		}
 		if start.Latest {
 			marks = append(marks, l.beginsNow(s))
 		}
@@ -198,10 +217,10 @@ func (l *Lane) positions(ctx context.Context, w Writer) ([]Resume, error) {
 	}
 	if len(marks) > 0 { // durable before the first subscription is sent
 		if err := w.Commit(ctx, nil, marks); err != nil {
-			return nil, fmt.Errorf("marking where streams of lane %d begin: %w", l.cfg.Lane, err)
+			return nil, nil, fmt.Errorf("marking where streams of lane %d begin: %w", l.cfg.Lane, err)
 		}
 	}
-	return out, nil
+	return out, holes, nil
 }
 
 // resume says where the stream is taken up.
@@ -210,7 +229,8 @@ func (s *laneStream) resume(e replay.Entry, stored bool) Start {
 		s.since = since{}
 		return s.Start
 	}
-	s.stats.progress(string(e.Position), e.EventTime, e.Updated)
+	s.stats.resume(e)
+	s.kept = e.Seen
 	s.since = since{at: e.Since}
 	if !e.Since.IsZero() {
 		s.since.bound.Store(true)
@@ -249,6 +269,7 @@ func (l *Lane) trace() SourceTrace {
 			return true
 		},
 		Alive: func() { l.cfg.Stats.well(l.cfg.Lane) },
+		Idle:  func() { l.current(time.Now()) },
 	}
 }
 

@@ -22,6 +22,7 @@ const (
 	Misconfigured   Condition = "misconfigured"    // the org says that we ask for something impossible
 	ReplayInvalid   Condition = "replay invalid"   // the position is no longer, or was never, one of the stream
 	ChannelRefused  Condition = "channel refused"  // unknown or forbidden channel
+	Starving        Condition = "starving"         // rows changed, and no event of them comes
 	EventRejected   Condition = "event rejected"   // this event can never become a record as it is
 	EncodeTransient Condition = "encode transient" // schema endpoint or registry down, or refusing every schema
 	SchemaRefused   Condition = "schema refused"   // this schema is refused for good: incompatible, or not to be had
@@ -40,14 +41,15 @@ type Action string
 
 // The actions.
 const (
-	GoOn       Action = "go on"       // ask the source again; it paces itself
-	RetryBatch Action = "retry batch" // the same batch again, after a backoff
-	Reopen     Action = "reopen"      // new producer, reload positions, new session, after a backoff
-	SetAside   Action = "dead letter" // or halt, by the stream's on_bad_event
-	HaltStream Action = "halt stream" // this stream stops, the others go on
-	Restart    Action = "restart"     // the stream's on_expired decides where
-	StopLane   Action = "stop lane"   // another owner has it
-	Exit       Action = "exit"
+	GoOn        Action = "go on"        // ask the source again; it paces itself
+	RetryBatch  Action = "retry batch"  // the same batch again, after a backoff
+	Reopen      Action = "reopen"       // new producer, reload positions, new session, after a backoff
+	SetAside    Action = "dead letter"  // or halt, by the stream's on_bad_event
+	HaltStream  Action = "halt stream"  // this stream stops, the others go on
+	Restart     Action = "restart"      // the stream's on_expired decides where
+	RouseStream Action = "rouse stream" // the stream's on_starvation decides how
+	StopLane    Action = "stop lane"    // another owner has it
+	Exit        Action = "exit"
 )
 
 // Decision is one cell of the policy table.
@@ -77,6 +79,8 @@ func Decide(c Condition, starting bool) Decision {
 		return at(Decision{Exit, ExitUsage}, Decision{Action: HaltStream})
 	case ReplayInvalid:
 		return Decision{Action: Restart}
+	case Starving:
+		return Decision{Action: RouseStream}
 	case EventRejected, RecordTooLarge:
 		return Decision{Action: SetAside}
 	case EncodeTransient:

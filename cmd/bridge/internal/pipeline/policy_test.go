@@ -26,6 +26,7 @@ func TestPolicyTable(t *testing.T) {
 		{Misconfigured, Decision{Exit, 2}, Decision{Action: GoOn}},
 		{ReplayInvalid, Decision{Action: Restart}, Decision{Action: Restart}},
 		{ChannelRefused, Decision{Exit, 2}, Decision{Action: HaltStream}},
+		{Starving, Decision{Action: RouseStream}, Decision{Action: RouseStream}},
 		{EventRejected, Decision{Action: SetAside}, Decision{Action: SetAside}},
 		{EncodeTransient, Decision{Action: RetryBatch}, Decision{Action: RetryBatch}},
 		{SchemaRefused, Decision{Action: HaltStream}, Decision{Action: HaltStream}},

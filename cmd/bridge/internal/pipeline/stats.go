@@ -2,9 +2,12 @@ package pipeline
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sfbridge/bridge/replay"
 )
 
 // Stats are the counters of one process, by stream. Reading them is safe at
@@ -19,6 +22,7 @@ type Stats struct {
 	mu       sync.Mutex
 	streams  map[string]*StreamStats
 	sessions map[Condition]uint64 // sessions at the org that ended, by why
+	asked    map[Answer]uint64    // questions of the watchdog, by what came of them
 	troubles map[int32]Trouble
 }
 
@@ -44,6 +48,22 @@ func (s *Stats) SessionsEnded() map[Condition]uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.sessions)
+}
+
+func (s *Stats) answered(a Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asked == nil {
+		s.asked = make(map[Answer]uint64)
+	}
+	s.asked[a]++
+}
+
+// Questions returns how many questions the watchdog had, by what came of them.
+func (s *Stats) Questions() map[Answer]uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.asked)
 }
 
 // Troubles returns the lanes that are in trouble now.
@@ -79,14 +99,20 @@ type StreamStats struct {
 	Records                                              atomic.Uint64
 	Gaps                                                 atomic.Uint64 // entries of the gap ledger
 
+	received atomic.Int64               // when an event was last taken, in Unix nanoseconds
+	starving atomic.Pointer[Starvation] // nil while nothing is missing
+
 	halted atomic.Pointer[string] // why; nil while it runs. Asked for each event, so not under mu
 
 	mu         sync.Mutex
-	subscribed bool
-	ever       bool // subscribed at least once in this process
+	subscribed time.Time // since when; zero while it is not
+	first      time.Time // the first time in this process
 	position   string
 	eventTime  time.Time
 	committed  time.Time
+	seen       time.Time
+	retention  time.Duration
+	objects    []string // whose events were committed, if that is asked for
 }
 
 // StreamState is a moment of a stream.
@@ -95,10 +121,18 @@ type StreamState struct {
 	Received, Produced, DeadLettered, Filtered, Returned uint64
 	InFlight, Records, Gaps                              uint64
 	Subscribed                                           bool
-	Halted                                               string // why; empty while it runs
+	SubscribedAt, FirstSubscribed                        time.Time // of the present subscription, and of the first in this process
+	Halted                                               string    // why; empty while it runs
 	Position                                             string
 	EventTime                                            time.Time // of the last committed event
 	Committed                                            time.Time // when that commit ended
+	LastReceived                                         time.Time // when an event was last taken
+	Seen                                                 time.Time // until when there was nothing behind the position
+	// LostAfter is when events begin to be lost if the stream is not read before,
+	// PositionExpires when the org begins to refuse the position, which loses
+	// nothing on a stream that is read. Zero if not known.
+	LostAfter, PositionExpires time.Time
+	Starving                   *Starvation // nil while nothing is missing
 }
 
 func (s *Stats) commit(took time.Duration, records int) {
@@ -138,35 +172,92 @@ func (st *StreamStats) state(channel string) StreamState {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	s := StreamState{
-		Channel: channel, Subscribed: st.subscribed, Halted: st.haltedWhy(),
-		Position: st.position, EventTime: st.eventTime, Committed: st.committed,
+		Channel: channel, Subscribed: !st.subscribed.IsZero(), SubscribedAt: st.subscribed, FirstSubscribed: st.first, Halted: st.haltedWhy(),
+		Position: st.position, EventTime: st.eventTime, Committed: st.committed, Seen: st.seen, Starving: st.starving.Load(),
 		Produced: st.Produced.Load(), DeadLettered: st.DeadLettered.Load(),
 		Filtered: st.Filtered.Load(), Returned: st.Returned.Load(), Records: st.Records.Load(), Gaps: st.Gaps.Load(),
 	}
 	// Received is read last: it grows first, so that the difference is never negative.
 	s.Received = st.Received.Load()
 	s.InFlight = s.Received - s.Produced - s.DeadLettered - s.Filtered - s.Returned
+	if at := st.received.Load(); at != 0 {
+		s.LastReceived = time.Unix(0, at)
+	}
+	if read := latestOf(s.EventTime, s.Seen); st.retention > 0 && !read.IsZero() {
+		s.LostAfter = read.Add(st.retention)
+	}
+	if st.retention > 0 && !s.EventTime.IsZero() && s.Position != "" {
+		s.PositionExpires = s.EventTime.Add(st.retention)
+	}
 	return s
 }
 
 func (st *StreamStats) setSubscribed(on bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.subscribed = on
-	st.ever = st.ever || on
+	st.subscribed = time.Time{}
+	if on {
+		st.subscribed = time.Now()
+	}
+	if st.first.IsZero() {
+		st.first = st.subscribed
+	}
 }
 
 func (st *StreamStats) everSubscribed() bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.ever
+	return !st.first.IsZero()
+}
+
+// took counts an event that was taken.
+func (st *StreamStats) took(now time.Time) {
+	st.Received.Add(1)
+	st.received.Store(now.UnixNano())
+}
+
+// sawUntil moves the time until which there was nothing behind the position, if
+// the stream was subscribed before it. While rows are missing nothing was seen.
+func (st *StreamStats) sawUntil(at time.Time) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if !st.subscribed.IsZero() && st.subscribed.Before(at) && st.starving.Load() == nil {
+		st.seen = latestOf(st.seen, at)
+	}
+}
+
+// starves notes that events are missing: what was taken for silence was not.
+func (st *StreamStats) starves(s *Starvation) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.starving.Store(s)
+	if st.seen.After(s.After) {
+		st.seen = s.After
+	}
+}
+
+// saw notes that events of an object come on the stream, of which there are only
+// so many that are asked about.
+func (st *StreamStats) saw(object string) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if len(st.objects) < maxObjects && !slices.Contains(st.objects, object) {
+		st.objects = append(st.objects, object)
+	}
+}
+
+func (st *StreamStats) seenObjects() []string {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return slices.Clone(st.objects)
 }
 
 func (st *StreamStats) halt(why string) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.halted.Store(&why)
-	st.subscribed = false
+	st.starving.Store(nil)
+	st.subscribed = time.Time{}
 }
 
 func (st *StreamStats) haltedWhy() string {
@@ -183,8 +274,27 @@ func (st *StreamStats) reached() (position string, eventTime time.Time) {
 	return st.position, st.eventTime
 }
 
+// progress notes what is durable. An event whose time is not known leaves that of
+// the one before it.
 func (st *StreamStats) progress(position string, eventTime, now time.Time) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.position, st.eventTime, st.committed = position, eventTime, now
+	st.position, st.committed = position, now
+	if !eventTime.IsZero() {
+		st.eventTime = eventTime
+	}
+}
+
+// resume takes over what an entry of the positions topic says.
+func (st *StreamStats) resume(e replay.Entry) {
+	st.progress(string(e.Position), e.EventTime, e.Updated)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.seen = latestOf(st.seen, e.Seen)
+}
+
+func (st *StreamStats) retain(d time.Duration) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.retention = d
 }

@@ -28,6 +28,8 @@ type world struct {
 	committed []*kgo.Record
 	positions map[string]string
 	since     map[string]time.Time
+	times     map[string]replay.Entry // the last position records, for their times
+	mute      map[string]bool         // channels whose subscriptions starve
 	barriers  int
 	batches   []int // events' records by commit
 	owner     int   // the newest writer
@@ -43,12 +45,14 @@ type world struct {
 	nexts        int
 	halts        []string
 	restarts     []string
+	roused       []string
+	watchdog     *Watchdog
 	closed       int
 	arrived      chan struct{} // closed when more events were published
 }
 
 func newWorld() *world {
-	return &world{positions: make(map[string]string), since: make(map[string]time.Time), arrived: make(chan struct{})}
+	return &world{positions: make(map[string]string), since: make(map[string]time.Time), times: make(map[string]replay.Entry), mute: make(map[string]bool), arrived: make(chan struct{})}
 }
 
 // publish adds events of a channel; each takes the next position, or the one
@@ -86,7 +90,7 @@ func stream(channel string) Stream {
 func (w *world) lane(stats *Stats, streams ...Stream) *Lane {
 	return NewLane(LaneConfig{
 		Streams: streams, Positions: w, Encoder: encoder{w}, DeadLetter: DeadLetter{Topic: "dlq"}, Ledger: ledger{w},
-		MaxEvents: 100, MaxBytes: 1 << 20, Owner: "test", Stats: stats, Log: zerolog.Nop(),
+		MaxEvents: 100, MaxBytes: 1 << 20, Owner: "test", Stats: stats, Log: zerolog.Nop(), Watchdog: w.watchdog,
 		OpenWriter: func(context.Context) (Writer, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -117,14 +121,20 @@ func (w *world) Load(context.Context, int32, replay.Barrier) (map[replay.Key]rep
 	out := make(map[replay.Key]replay.Entry)
 	for channel, p := range w.positions {
 		k := replay.Key{Org: testOrg, Channel: channel}
-		out[k] = replay.Entry{Key: k, Position: replay.Position(p), Since: w.since[channel]}
+		t := w.times[channel]
+		out[k] = replay.Entry{Key: k, Position: replay.Position(p), Since: w.since[channel], EventTime: t.EventTime, Seen: t.Seen}
 	}
 	return out, nil
 }
 
 func (w *world) Record(e replay.Entry) *kgo.Record {
-	return &kgo.Record{Topic: "positions", Key: []byte(e.Key.Channel), Value: []byte(e.Position), Timestamp: e.Since}
+	return &kgo.Record{
+		Topic: "positions", Key: []byte(e.Key.Channel), Value: []byte(e.Position), Timestamp: e.Since,
+		Context: context.WithValue(context.Background(), entryKey{}, e),
+	}
 }
+
+type entryKey struct{}
 
 // encoder makes one record an event, with the event's UUID as value.
 type encoder struct{ w *world }
@@ -135,7 +145,7 @@ func (e encoder) Encode(_ context.Context, dst []*kgo.Record, ev *transform.Even
 			return dst, transform.Meta{}, err
 		}
 	}
-	meta := transform.Meta{Time: ev.ReceivedAt}
+	meta := transform.Meta{Time: ev.ReceivedAt, Object: "Thing"}
 	if strings.HasPrefix(ev.Position, "gap") {
 		meta.Gap = &transform.Gap{Reason: transform.GapEvent, RecordIDs: []string{"001"}}
 	}
@@ -151,7 +161,11 @@ func (l ledger) Record(_ context.Context, h *transform.Hole) (*kgo.Record, error
 			return nil, err
 		}
 	}
-	return &kgo.Record{Topic: "gaps", Value: fmt.Appendf(nil, "%s %s from %q to %q %v", h.Channel, h.Reason, h.FromPosition, h.ToPosition, h.RecordIDs)}, nil
+	text := fmt.Appendf(nil, "%s %s from %q to %q %v", h.Channel, h.Reason, h.FromPosition, h.ToPosition, h.RecordIDs)
+	if h.State != transform.HoleOpen {
+		text = fmt.Appendf(text, " %s", h.State)
+	}
+	return &kgo.Record{Topic: "gaps", Key: []byte(h.ID()), Value: text}, nil
 }
 
 type writer struct {
@@ -184,6 +198,7 @@ func (w *writer) Commit(ctx context.Context, records, positions []*kgo.Record) e
 	w.committed = append(w.committed, records...)
 	for _, p := range positions {
 		w.positions[string(p.Key)], w.since[string(p.Key)] = string(p.Value), p.Timestamp
+		w.times[string(p.Key)], _ = p.Context.Value(entryKey{}).(replay.Entry)
 	}
 	return err
 }
@@ -196,10 +211,11 @@ type source struct {
 	at    map[string]int // by channel: index of the next event
 	trace SourceTrace
 	began bool
+	woken chan struct{}
 }
 
 func newSource(w *world, streams []Resume, trace SourceTrace) *source {
-	s := &source{world: w, at: make(map[string]int), trace: trace}
+	s := &source{world: w, at: make(map[string]int), trace: trace, woken: make(chan struct{}, 1)}
 	for _, r := range streams {
 		s.at[r.Channel] = w.index(r.Channel, r.Start)
 	}
@@ -250,6 +266,8 @@ func (s *source) Next(ctx context.Context) (Batch, error) {
 		}
 		select {
 		case <-more:
+		case <-s.woken:
+			return Batch{}, nil
 		case <-ctx.Done():
 			return Batch{}, ctx.Err()
 		}
@@ -262,7 +280,7 @@ func (s *source) take() (Batch, <-chan struct{}) {
 	var b Batch
 	for i, ev := range s.events {
 		next, ok := s.at[ev.Channel]
-		if !ok || i < next {
+		if !ok || i < next || s.mute[ev.Channel] {
 			continue
 		}
 		whole := len(b.Events) > 0 && b.Events[len(b.Events)-1].Position == ev.Position
@@ -288,6 +306,29 @@ func (s *source) Halt(channel string) error {
 	s.halts = append(s.halts, channel)
 	delete(s.at, channel)
 	return nil
+}
+
+func (s *source) Resubscribe(channel string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.roused = append(s.roused, "resubscribe "+channel)
+	delete(s.mute, channel)
+	return nil
+}
+
+func (s *source) Renew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.roused = append(s.roused, "session")
+	clear(s.mute)
+}
+
+// Wake makes the call of Next return that is under way, or the next one.
+func (s *source) Wake() {
+	select {
+	case s.woken <- struct{}{}:
+	default:
+	}
 }
 
 func (s *source) Close(context.Context) error {

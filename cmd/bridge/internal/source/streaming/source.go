@@ -115,6 +115,15 @@ func (s *Source) Restart(channel string, at pipeline.Start) error {
 // Halt ends the subscription of one stream.
 func (s *Source) Halt(channel string) error { return s.client.Unsubscribe(channel) }
 
+// Resubscribe subscribes a stream again behind the last event taken from it.
+func (s *Source) Resubscribe(channel string) error { return s.client.Resubscribe(channel) }
+
+// Renew gives the session up for another.
+func (s *Source) Renew() { s.client.Renew() }
+
+// Wake makes Next return when the org has answered the request that it is at.
+func (s *Source) Wake() { s.client.Wake() }
+
 // Close disconnects from the org.
 func (s *Source) Close(ctx context.Context) error { return s.client.Close(ctx) }
 

@@ -65,7 +65,7 @@ func open(t *testing.T, server *cometdtest.Server, streams ...pipeline.Resume) *
 			f.rewound = append(f.rewound, channel)
 			return !f.forward
 		},
-		Alive: func() { f.alive++ },
+		Alive: func() { f.alive++ }, Idle: func() {},
 	})
 	if err != nil {
 		t.Fatal(err)
