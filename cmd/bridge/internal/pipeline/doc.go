@@ -32,6 +32,12 @@
 // commit failed, a stream halted) and therefore come again. Records are counted
 // apart, since a merged change event becomes one record for each record id.
 //
+// # What it watches
+//
+// A [Watchdog] asks the org about streams that are subscribed and silent, and
+// has their lanes rouse those that starve. How old a position may become, and
+// what follows when the org refuses it, is in retention.go.
+//
 // # What it does not do
 //
 // It does not know Salesforce, CometD, Avro or the Kafka protocol, opens no
@@ -39,8 +45,8 @@
 //
 // # Concurrency
 //
-// [Lane.Run] owns both goroutines and waits for them. [Stats] may be read from
-// anywhere at any time.
+// [Lane.Run] owns both goroutines and waits for them; [Watchdog.Run] is for one
+// more, of all lanes of a process. [Stats] may be read from anywhere at any time.
 //
 // # Errors
 //
