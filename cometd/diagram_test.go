@@ -202,6 +202,8 @@ func walk() map[edge]map[string]bool {
 // bounded keeps the walk finite: of what is counted, it matters whether it is zero.
 func bounded(s state) state {
 	s.failures, s.limits, s.idle, s.batch = min(s.failures, 1), min(s.limits, 1), 0, maxBatch
+	s.unheard = min(s.unheard, doubtFirst+1)
+	s.cuts, s.patience = 0, 0
 	s.advice = Advice{}
 	s = s.owned()
 	for i := range s.subs {

@@ -53,6 +53,14 @@
 // A channel that is refused disturbs no other. Channels come and go without a new
 // session.
 //
+// A server that has moved is found: when nothing of Bayeux answers the handshakes,
+// Config.Authorize is asked again at the third of them and at every fifteenth after
+// that, and its endpoint counts. In an outage that is some four logins an hour.
+//
+// Something on the way that ends what is silent for long, such as a proxy at 60 s,
+// is learned from the second connect that it cuts: from then on connects ask to be
+// answered earlier.
+//
 // A session that is given up while the server may still hold it is disconnected,
 // so that it does not count against the org's limit of clients: one try of at
 // most a second, in the pause before the next handshake.
@@ -98,6 +106,8 @@
 //	    Nothing --> Disconnect: Close
 //	    Authorize --> Authorize: none to be had; after a growing pause
 //	    Authorize --> Handshake: credentials
+//	    Authorize --> Handshake: none to be had; after a growing pause
+//	    Handshake --> Authorize: other HTTP status, reply lost or malformed, not sent; after a growing pause
 //	    Handshake --> Authorize: 401, HTTP 401 or 403; at once, then after a growing pause
 //	    Handshake --> Handshake: caller's context ended
 //	    Handshake --> Handshake: advice none, refused, busy, other HTTP status, reply lost or malformed, not sent; after a growing pause

@@ -166,13 +166,17 @@ func (c *Client) encode(r request) (body []byte, ids, channels []string) {
 }
 
 // hold is what a connect asks of the server: to answer at once, to answer in
-// time for a subscription that is to be tried again, or (negative) what it likes.
+// time for a subscription that is to be tried again or before something on the way
+// cuts the silence, or (negative) what it likes.
 func (c *Client) hold(r request) time.Duration {
 	if r.atOnce {
 		return 0
 	}
 	hold := time.Duration(-1)
-	limit := c.state.advice.hold()
+	limit := c.state.held()
+	if c.state.patience > 0 {
+		hold = limit
+	}
 	for _, at := range c.due {
 		if d := max(time.Until(at), time.Millisecond); d < limit {
 			hold, limit = d, d

@@ -30,9 +30,10 @@ type finished struct {
 	outcome outcome
 	err     error // of an exchange that is not whole
 	replies []reply
-	events  int  // data messages in the reply
-	quick   bool // answered faster than a held connect can be
-	settled bool // the session is old enough to have proved itself
+	events  int           // data messages in the reply
+	elapsed time.Duration // from the request to the end of the reply
+	quick   bool          // answered faster than a held connect can be
+	settled bool          // the session is old enough to have proved itself
 	// retryAfter is what an HTTP header asked for.
 	retryAfter time.Duration
 }
@@ -56,8 +57,13 @@ func (s state) finished(f finished) (state, []action) {
 }
 
 func (s state) outcome(f finished) (state, []action) {
-	if f.request.kind == kindSubscribe {
+	switch f.request.kind {
+	case kindSubscribe:
 		s = s.recall(f)
+	case kindHandshake:
+		s = s.doubt(f)
+	case kindConnect:
+		s = s.learn(f)
 	}
 	switch f.outcome {
 	case whole:
@@ -76,6 +82,72 @@ func (s state) outcome(f finished) (state, []action) {
 	}
 	s, acts := s.down().fail(f.err, f.retryAfter)
 	return s, append(acts, ended{f.err})
+}
+
+// Handshakes running without an answer of Bayeux after which other credentials
+// are asked for: the third, and then one in fifteen, which is about every quarter
+// of an hour.
+const (
+	doubtFirst = 3
+	doubtEvery = 15
+)
+
+// doubt looks for a server that has moved. Salesforce tells the address with the
+// token, so an org that was moved has its new one there, and the old address
+// answers with a redirect or a page, or not at all, for ever. It is the same to
+// look at as an outage, in which a login now and then does no harm.
+func (s state) doubt(f finished) state {
+	switch f.outcome {
+	case whole:
+		s.unheard = 0
+	case unsent, lost:
+		if s.unheard = (s.unheard + 1) % doubtEvery; s.unheard == doubtFirst {
+			s.credentials = credentialsDoubted
+		}
+	}
+	return s
+}
+
+// Something on the way may end what is silent for long: a proxy at 60 s, say, while
+// the server holds a connect for 110 s. Every quiet session would die of it.
+const (
+	// heldLong is from when on a lost connect may have been cut for its silence.
+	heldLong = 20 * time.Second
+	// cutsToLearn is how many running make it likely.
+	cutsToLearn = 2
+	// leastPatience is what is asked for at the least.
+	leastPatience = 10 * time.Second
+)
+
+// learn shortens the time for which connects are asked to be held, when those that
+// were held for long did not come back. A reply that our own patience ended tells
+// only that it is too long, one that was cut tells when.
+func (s state) learn(f finished) state {
+	if f.request.atOnce || f.elapsed < heldLong || f.outcome == aborted {
+		return s
+	}
+	if f.outcome == whole || f.events > 0 {
+		s.cuts = 0
+		return s
+	}
+	if s.cuts++; s.cuts < cutsToLearn {
+		return s
+	}
+	asked := s.held()
+	s.cuts, s.patience = 0, f.elapsed*5/6
+	if errors.Is(f.err, ErrTimeout) {
+		s.patience = asked / 2
+	}
+	s.patience = min(max(s.patience, leastPatience), asked)
+	return s
+}
+
+// held is for how long a connect is to be held.
+func (s state) held() time.Duration {
+	if s.patience > 0 {
+		return min(s.patience, s.advice.hold())
+	}
+	return s.advice.hold()
 }
 
 // smaller lets fewer subscriptions go in one request than went in this one.

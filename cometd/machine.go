@@ -39,6 +39,7 @@ const (
 	credentialsNone    credentialState = iota
 	credentialsHeld                    // to be used as they are
 	credentialsRefused                 // the server refused those that are held
+	credentialsDoubted                 // nothing answers where they say that the server is
 )
 
 type subscriptionState uint8
@@ -69,10 +70,13 @@ type state struct {
 	credentials credentialState
 	renewed     bool // the credentials replace refused ones and have not been seen to work
 	advice      Advice
-	failures    int // attempts failed since a session last settled
-	limits      int // the same, for limits
-	idle        int // connects running that were answered at once with nothing
-	batch       int // subscriptions to send in one request
+	unheard     int           // handshakes running that nothing of Bayeux answered, in a cycle of doubtEvery
+	cuts        int           // connects running that were cut while they were held
+	patience    time.Duration // how long a connect may be held, by what came of longer ones; 0: as long as the server likes
+	failures    int           // attempts failed since a session last settled
+	limits      int           // the same, for limits
+	idle        int           // connects running that were answered at once with nothing
+	batch       int           // subscriptions to send in one request
 	subs        []subscription
 }
 
@@ -125,7 +129,8 @@ func (finished) input()    {}
 type action interface{ action() }
 
 type (
-	// authorize asks for credentials; rejected: those that are held were refused.
+	// authorize asks for credentials; rejected: those that are held were refused,
+	// or lead nowhere.
 	authorize struct{ rejected bool }
 	// request is to be sent, with what follows from its kind.
 	request struct {
@@ -310,7 +315,7 @@ func (s state) proceed() (state, []action) {
 	switch s.phase {
 	case phaseDown:
 		if s.credentials != credentialsHeld {
-			return s, []action{authorize{rejected: s.credentials == credentialsRefused}}
+			return s, []action{authorize{rejected: s.credentials != credentialsNone}}
 		}
 		return s, []action{request{kind: kindHandshake}}
 	case phaseFresh:
@@ -340,6 +345,9 @@ func (s state) authorized(err error) (state, []action) {
 		s.renewed = s.renewed || s.credentials == credentialsRefused
 		s.credentials = credentialsHeld
 		return s, nil
+	}
+	if s.credentials == credentialsDoubted {
+		s.credentials = credentialsHeld // nobody refused them: they may serve after the outage
 	}
 	return s.fail(&AuthorizeError{err}, 0)
 }

@@ -174,7 +174,7 @@ func (c *Client) finish(o outcome, err error) {
 	elapsed := time.Since(x.started)
 	f := finished{
 		request: x.request, ids: x.ids, outcome: o, err: err, replies: x.replies,
-		events: x.events, quick: elapsed < atOnce, settled: time.Since(c.since) >= settling, retryAfter: x.retryAfter,
+		events: x.events, elapsed: elapsed, quick: elapsed < atOnce, settled: time.Since(c.since) >= settling, retryAfter: x.retryAfter,
 	}
 	good := false
 	if o == whole && x.request.kind == kindConnect {

@@ -47,6 +47,9 @@ func tokenRows() []row {
 		{"token/revoked: again after it worked", renewed, yes(kindConnect, ""), goOn, "connect"},
 		{"token/instance refresh: disconnect", live(), answer(kindConnect, `[{"channel":"/meta/disconnect"}]`), "pause(0s) ended", newOne},
 		{"token/instance refresh: then 401", failed(down(), 1), no(kindHandshake, "401::Authentication invalid", adviceNone), "AuthError pause(0s failure 0) ended", asLogin},
+		{"token/instance refresh: nothing there", with(failed(down(), 2), func(s *state) { s.unheard = 2 }), broke(kindHandshake, &HTTPError{Status: 404}), "HTTPError pause(0s failure 2) ended", asLogin},
+		{"token/instance refresh: an outage after all", with(down(), func(s *state) { s.credentials = credentialsDoubted }), authorized{errors.New("x")}, "AuthorizeError pause(0s failure 0)", newOne},
+		{"token/instance refresh: somebody there", with(down(), func(s *state) { s.unheard = 2 }), no(kindHandshake, "503::busy", ""), "ReplyError pause(0s failure 0) ended", newOne},
 	}
 }
 
