@@ -8,8 +8,8 @@
 // key that is replaced on disk.
 // A TokenSource keeps the token of one grant and shares it. A Client asks the
 // REST API with that token: API versions, event schemas, object descriptions,
-// the id of the org, its limits, how many rows of an object were changed, or any
-// path by Get. It counts its requests, which the org's daily allowance pays for.
+// PushTopics, the id of the org, its limits, how many rows of an object were
+// changed, or any path by Get. It counts its requests, which the org's daily allowance pays for.
 //
 // # What it promises
 //
@@ -55,6 +55,7 @@
 //   - *StoreError: the file of a refresh token cannot be read, locked or replaced.
 //   - ErrState, ErrCodeUsed: a redirect that must not be followed up.
 //   - *APIError: the REST API refused.
+//   - *NoPushTopicError: the org shows no PushTopic of that name.
 //   - *ReplyError: a reply of success that cannot be used.
 //   - *NetworkError: no whole reply arrived.
 //   - *OrgChangedError: a renewed token belongs to another org.

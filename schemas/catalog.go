@@ -25,6 +25,7 @@ func (f FetcherFunc) EventSchema(ctx context.Context, id string) ([]byte, error)
 type Catalog struct {
 	fetcher Fetcher
 	flight  flight[string, *Schema]
+	topics  topics
 }
 
 // NewCatalog returns an empty catalog that fetches from f.

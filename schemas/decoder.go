@@ -136,6 +136,8 @@ func appendJSON(dst []byte, schema avro.Schema, r *avro.Reader) ([]byte, error) 
 		return appendText(dst, symbol), r.Error
 	case *avro.ArraySchema:
 		return appendArray(dst, s, r)
+	case *avro.MapSchema:
+		return appendMap(dst, s, r)
 	default:
 		return appendPrimitive(dst, schema, r)
 	}
@@ -173,6 +175,30 @@ func appendArray(dst []byte, s *avro.ArraySchema, r *avro.Reader) ([]byte, error
 			first = false
 			var err error
 			if dst, err = appendJSON(dst, s.Items(), r); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+func appendMap(dst []byte, s *avro.MapSchema, r *avro.Reader) ([]byte, error) {
+	dst = append(dst, '{')
+	for first := true; ; {
+		n, _ := r.ReadBlockHeader()
+		if r.Error != nil {
+			return nil, r.Error
+		}
+		if n == 0 {
+			return append(dst, '}'), nil
+		}
+		for range n {
+			if !first {
+				dst = append(dst, ',')
+			}
+			first = false
+			dst = append(appendText(dst, r.ReadString()), ':')
+			var err error
+			if dst, err = appendJSON(dst, s.Values(), r); err != nil {
 				return nil, err
 			}
 		}

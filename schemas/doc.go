@@ -8,7 +8,8 @@
 // that encoders walk, and into the text that goes to the schema registry.
 // [Catalog] fetches each schema id once and shares the result. [Registry]
 // registers a schema under a subject by Confluent's REST protocol and
-// remembers the id. [Decoder] reads values back, as any consumer would, for
+// remembers the id. [Diff] tells what is different between two schemas, in a
+// refusal too. [Decoder] reads values back, as any consumer would, for
 // tools and tests.
 //
 // The registry text is Salesforce's schema with these changes, and no others:
@@ -29,12 +30,23 @@
 //   - An empty namespace means the enclosing one, and names are written with
 //     an explicit namespace where it changes.
 //
+// PushTopics and generic channels have no schema of Salesforce's. [Catalog.PushTopic]
+// makes one of what the org says of the PushTopic's query and of its object, with the
+// types that an event schema of Salesforce's has for such fields (parts of compound
+// fields have the names that REST gives them), and [Catalog.Generic] has one that is
+// always the same. Their ids are hashes of their texts. [Catalog.RenewPushTopic] asks
+// again when an event tells that a query was edited.
+//
+// [WithExtras] adds one field of ours at the end, [ExtrasField], for those who
+// keep what an event has beyond its schema.
+//
 // # What it promises
 //
 // Text and tree are a pure function of the bytes fetched. The text was parsed
 // by an independent Avro implementation with an empty name cache before
 // anybody sees it. Field names are exactly Salesforce's: a name that is not
-// legal in Avro is an error, never rewritten.
+// legal in Avro is an error, never rewritten. The name of a PushTopic is none of a
+// field: what is not legal in it becomes _ and its byte in hex.
 //
 // A schema id is fetched once and a (subject, schema) pair registered once for
 // all callers together, however many ask at the same time; each caller's
@@ -54,9 +66,11 @@
 // # Errors
 //
 // [*SchemaError]: the text is not a usable schema; permanent. [*FetchError]:
-// Salesforce did not hand out the schema. [*IncompatibleError]: the registry
-// refuses the schema for its compatibility rule. [*RegistryError]: any other
-// trouble with the registry. [*DecodeError]: a value is not what its schema
+// Salesforce did not hand out the schema. [*TopicError]: no schema can be made of a
+// PushTopic; permanent. [*IncompatibleError]: the registry
+// refuses the schema for its compatibility rule. [*NotRegisteredError]: the
+// registry does not have it, and nothing is registered. [*RegistryError]: any
+// other trouble with the registry. [*DecodeError]: a value is not what its schema
 // says. [Retryable] says whether the same call may succeed
 // later without anybody changing anything.
 package schemas

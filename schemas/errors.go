@@ -61,16 +61,60 @@ type IncompatibleError struct {
 	Schema, SchemaID string
 	// Detail is the registry's own explanation.
 	Detail string
+	// Version and RegistryID are those of the subject's latest schema, 0 if it
+	// could not be had; Changes is what is different from it. A rule that looks
+	// at all versions may mean an earlier one: Detail says so.
+	Version, RegistryID int
+	Changes             Changes
+	// Unread says why there are no Changes; nil if there are.
+	Unread error
 }
+
+// mostChanges bounds how many changes a message tells.
+const mostChanges = 40
 
 func (e *IncompatibleError) Error() string {
-	return fmt.Sprintf("schema registry: subject %s refuses schema %s (%s) as incompatible: %s; "+
-		"try: another subject (strategy record or topic_record), or another compatibility level for this one",
-		e.Subject, e.Schema, e.SchemaID, e.Detail)
+	var b strings.Builder
+	fmt.Fprintf(&b, "schema registry: subject %s refuses schema %s (%s) as incompatible: ", e.Subject, e.Schema, e.SchemaID)
+	if e.Unread == nil && e.Version > 0 {
+		fmt.Fprintf(&b, "seen from its latest version %d (id %d): %s; the registry says: ", e.Version, e.RegistryID, e.Changes.most(mostChanges))
+	}
+	b.WriteString(e.Detail)
+	b.WriteString("; try: registry.on_incompatible new_subject, another compatibility level for the subject, " +
+		"or another subject (strategy record or topic_record)")
+	return b.String()
 }
 
-// RegistryError is any other failure to register a schema.
+// NotRegisteredError says that a schema is not in the registry, where nothing
+// may be registered by us.
+type NotRegisteredError struct {
+	Subject string
+	// Schema is the full name of the schema and SchemaID Salesforce's id of it;
+	// empty if no schema in particular was asked for.
+	Schema, SchemaID string
+	// Version and RegistryID are those of the subject's latest schema, 0 if it
+	// has none; Changes is what is different from it.
+	Version, RegistryID int
+	Changes             Changes
+}
+
+func (e *NotRegisteredError) Error() string {
+	if e.Schema == "" {
+		return fmt.Sprintf("schema registry: nothing is registered under subject %s", e.Subject)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "schema registry: schema %s (%s) is not registered under subject %s", e.Schema, e.SchemaID, e.Subject)
+	if e.Version > 0 {
+		fmt.Fprintf(&b, ", whose latest version is %d (id %d), without these changes: %s", e.Version, e.RegistryID, e.Changes.most(mostChanges))
+	}
+	b.WriteString("; try: register what 'bridge schemas show' prints of it, or set registry.auto_register to true")
+	return b.String()
+}
+
+// RegistryError is any other failure to register a schema or to ask for one.
 type RegistryError struct {
+	// Doing is what was asked for, such as "register under".
+	Doing   string
 	Subject string
 	// Status is the HTTP status, 0 if there was no answer.
 	Status int
@@ -86,7 +130,7 @@ type RegistryError struct {
 
 func (e *RegistryError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "schema registry: register under %s", e.Subject)
+	fmt.Fprintf(&b, "schema registry: %s %s", e.Doing, e.Subject)
 	if e.Status != 0 {
 		fmt.Fprintf(&b, ": status %d", e.Status)
 	}
@@ -133,13 +177,14 @@ func Retryable(err error) bool {
 	var (
 		schema       *SchemaError
 		incompatible *IncompatibleError
+		missing      *NotRegisteredError
 		registry     *RegistryError
 		fetch        *FetchError
 	)
 	switch {
 	case err == nil:
 		return false
-	case errors.As(err, &schema), errors.As(err, &incompatible):
+	case errors.As(err, &schema), errors.As(err, &incompatible), errors.As(err, &missing):
 		return false
 	case errors.As(err, &registry):
 		return registry.retryable()

@@ -84,6 +84,17 @@ func (f *flight[K, V]) lead(ctx context.Context, key K, c *call[V], keepErr func
 	return value, err
 }
 
+// put keeps a value for key, in place of any other.
+func (f *flight[K, V]) put(key K, value V) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.running == nil {
+		f.kept = make(map[K]outcome[V])
+		f.running = make(map[K]*call[V])
+	}
+	f.kept[key] = outcome[V]{value: value}
+}
+
 // forget drops what is kept for key.
 func (f *flight[K, V]) forget(key K) {
 	f.mu.Lock()

@@ -27,17 +27,31 @@ func Parse(id string, text []byte) (*Schema, error) {
 	return s, nil
 }
 
-func parse(text []byte) (*Schema, *SchemaError) {
-	if !json.Valid(text) {
-		return nil, &SchemaError{Reason: fmt.Sprintf("not JSON: %s", snippet(text))}
+// ParseCurrent is [Parse] for a text whose id is in it, as the attribute uuid:
+// what Salesforce answers when it is asked by the event's name. Without one the
+// schema has no id.
+func ParseCurrent(text []byte) (*Schema, error) {
+	var head struct{ UUID string }
+	if err := json.Unmarshal(text, &head); err != nil {
+		return nil, &SchemaError{Reason: fmt.Sprintf("not JSON: %s", snippet(text)), Err: err}
 	}
-	p := &parser{named: make(map[string]*Node)}
-	root, err := p.parseType(scope{}, text)
+	return Parse(head.UUID, text)
+}
+
+// ParseRegistered compiles a text as a registry has it, and adds nothing to it:
+// for comparing, not for encoding. Errors are [*SchemaError].
+func ParseRegistered(text []byte) (*Schema, error) {
+	root, err := compile(text, true)
 	if err != nil {
 		return nil, err
 	}
-	if root.Kind != KindRecord {
-		return nil, &SchemaError{Reason: fmt.Sprintf("an event is a record, this is %s", article(root.Kind))}
+	return finish(root, text), nil
+}
+
+func parse(text []byte) (*Schema, *SchemaError) {
+	root, err := compile(text, false)
+	if err != nil {
+		return nil, err
 	}
 	root.attrs = slices.DeleteFunc(root.attrs, func(m member) bool { return m.key == "uuid" })
 
@@ -52,19 +66,42 @@ func parse(text []byte) (*Schema, *SchemaError) {
 	if _, perr := avro.ParseWithCache(string(out), "", &avro.SchemaCache{}); perr != nil {
 		return nil, &SchemaError{Path: root.Name, Reason: "not a legal Avro schema", Err: perr}
 	}
-	sum := sha256.Sum256(out)
+	return finish(root, out), nil
+}
+
+// compile makes a type of an event's text. asIs keeps the order of unions, where
+// null comes first otherwise.
+func compile(text []byte, asIs bool) (*Node, *SchemaError) {
+	if !json.Valid(text) {
+		return nil, &SchemaError{Reason: fmt.Sprintf("not JSON: %s", snippet(text))}
+	}
+	p := &parser{named: make(map[string]*Node), asIs: asIs}
+	root, err := p.parseType(scope{}, text)
+	if err != nil {
+		return nil, err
+	}
+	if root.Kind != KindRecord {
+		return nil, &SchemaError{Reason: fmt.Sprintf("an event is a record, this is %s", article(root.Kind))}
+	}
+	return root, nil
+}
+
+// finish is the schema of a compiled event and its text.
+func finish(root *Node, text []byte) *Schema {
+	sum := sha256.Sum256(text)
 	return &Schema{
 		Name:        root.Name[strings.LastIndexByte(root.Name, '.')+1:],
 		FullName:    root.Name,
-		JSON:        out,
+		JSON:        text,
 		Fingerprint: hex.EncodeToString(sum[:]),
-		ChangeEvent: header >= 0,
+		ChangeEvent: root.Field(HeaderField) >= 0,
 		Root:        root,
-	}, nil
+	}
 }
 
 type parser struct {
 	named map[string]*Node // by full name; Kind is KindInvalid while being defined
+	asIs  bool             // unions keep their order
 }
 
 // scope is where in the schema the parser is.
@@ -157,7 +194,7 @@ func (p *parser) parseUnion(s scope, raw json.RawMessage) (*Node, *SchemaError) 
 				return nil, s.errorf("the union has two branches of type %s", label(b))
 			}
 		}
-		if b.Kind == KindNull {
+		if b.Kind == KindNull && !p.asIs {
 			n.Branches = slices.Insert(n.Branches, 0, b)
 		} else {
 			n.Branches = append(n.Branches, b)

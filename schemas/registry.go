@@ -1,16 +1,13 @@
 package schemas
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/sr"
@@ -40,6 +37,12 @@ type RegistryConfig struct {
 	Timeout time.Duration
 	// UserAgent header, default "bridge".
 	UserAgent string
+	// LookUpOnly registers nothing: a schema must be registered already.
+	LookUpOnly bool
+	// NewSubject is what to do with a schema that a subject refuses as
+	// incompatible: false fails, true goes on under <subject>-v2, or -v3 if that
+	// refuses it too, and so on. See [Registry.Register].
+	NewSubject bool
 }
 
 // Format prints the configuration without its secrets, whatever the verb.
@@ -57,8 +60,10 @@ func (c RegistryConfig) Format(f fmt.State, _ rune) {
 // Registry registers schemas with a Confluent-compatible schema registry
 // (Confluent Schema Registry API, POST /subjects/<subject>/versions).
 type Registry struct {
-	client *sr.Client
-	flight flight[registration, int]
+	client     *sr.Client
+	lookUpOnly bool
+	newSubject bool
+	flight     flight[registration, int]
 }
 
 // registration is what an id is remembered for. The text, not Salesforce's
@@ -106,7 +111,7 @@ func NewRegistry(cfg RegistryConfig) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schema registry: %w", err)
 	}
-	return &Registry{client: client}, nil
+	return &Registry{client: client, lookUpOnly: cfg.LookUpOnly, newSubject: cfg.NewSubject}, nil
 }
 
 // cloneTransport returns a transport of our own with the given TLS settings.
@@ -151,78 +156,6 @@ func (c *RegistryConfig) validate() error {
 		return fmt.Errorf("timeout %v is negative", c.Timeout)
 	}
 	return nil
-}
-
-// Register makes sure that s is registered under subject and returns its id in
-// the registry, above 0. Ids are remembered: the registry is asked once for
-// each subject and schema. Failures are not remembered.
-//
-// Errors: [*IncompatibleError], [*RegistryError], and ctx's own error for a
-// caller that gave up waiting for another's request.
-func (r *Registry) Register(ctx context.Context, subject string, s *Schema) (int, error) {
-	key := registration{subject, s.Fingerprint}
-	never := func(error) bool { return false }
-	return r.flight.do(ctx, key, never, func(ctx context.Context) (int, error) {
-		schema := sr.Schema{Schema: string(s.JSON), Type: sr.TypeAvro}
-		id, err := r.client.RegisterSchema(ctx, subject, schema, -1, -1)
-		if err != nil {
-			return 0, registryError(subject, s, err)
-		}
-		if id <= 0 || id > math.MaxInt32 {
-			return 0, &RegistryError{
-				Subject: subject, Status: http.StatusOK,
-				Detail: fmt.Sprintf("the answer has no usable schema id (%d)", id),
-				Hint:   "check that the url is that of a schema registry with Confluent's api",
-			}
-		}
-		return id, nil
-	})
-}
-
-// registryError gives the client library's error our types.
-func registryError(subject string, s *Schema, err error) error {
-	var resp *sr.ResponseError
-	if !errors.As(err, &resp) {
-		e := &RegistryError{Subject: subject, Err: err}
-		if strings.Contains(err.Error(), "unable to decode ok response body") {
-			// The library has no type for it. What came with status 200 was not
-			// JSON: a proxy's or a login page, most often.
-			e.Status = http.StatusOK
-			e.Hint = "check that the url is that of a schema registry with Confluent's api, and no proxy answers in its place"
-		}
-		return e
-	}
-	detail := strings.ToValidUTF8(resp.Message, "?")
-	if detail == "" {
-		detail = snippet(resp.Raw)
-	}
-	if resp.StatusCode == http.StatusConflict {
-		return &IncompatibleError{Subject: subject, Schema: s.FullName, SchemaID: s.ID, Detail: detail}
-	}
-	return &RegistryError{
-		Subject: subject, Status: resp.StatusCode, Code: resp.ErrorCode,
-		Detail: detail, Hint: registryHint(resp),
-	}
-}
-
-func registryHint(resp *sr.ResponseError) string {
-	switch resp.StatusCode {
-	case http.StatusUnauthorized:
-		return "check the registry's username and password, or its bearer token"
-	case http.StatusForbidden:
-		return "grant the registry user write access to the subject"
-	case http.StatusNotFound, http.StatusMethodNotAllowed:
-		return "check the path of the registry's url (Apicurio serves Confluent's api under /apis/ccompat/v7)"
-	case http.StatusUnprocessableEntity:
-		if resp.ErrorCode == 42205 {
-			return "the subject or the registry is in read-only mode; set its mode to READWRITE"
-		}
-		return "the registry does not accept the schema's text"
-	}
-	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
-		return "the registry redirects; configure the url that it redirects to"
-	}
-	return ""
 }
 
 // boundedTransport cuts answers off that no registry sends: the client library

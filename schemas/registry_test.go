@@ -44,6 +44,16 @@ func newRegistry(t *testing.T, h http.HandlerFunc, change ...func(*schemas.Regis
 	return r
 }
 
+// gives answers like a registry that has s under an id: to its registration and
+// to the question what the id stands for.
+func gives(w http.ResponseWriter, req *http.Request, s *schemas.Schema, id int) {
+	if req.Method == http.MethodGet {
+		fmt.Fprintf(w, `{"schema":%q}`, s.JSON)
+		return
+	}
+	fmt.Fprintf(w, `{"id":%d}`, id)
+}
+
 // TestRegisterWithFake runs against a registry over HTTP: ids are given once for
 // a subject and text, and the registry has the very text.
 func TestRegisterWithFake(t *testing.T) {
@@ -94,12 +104,14 @@ func TestRegisterWithFake(t *testing.T) {
 func TestRegisterOnceForMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var posts atomic.Int32
-		r := newRegistry(t, func(w http.ResponseWriter, _ *http.Request) {
-			posts.Add(1)
-			<-time.After(time.Second) // virtual: the others come meanwhile
-			fmt.Fprint(w, `{"id":7}`)
-		})
 		s := mustParse(t, string(goodText))
+		r := newRegistry(t, func(w http.ResponseWriter, req *http.Request) {
+			if req.Method == http.MethodPost {
+				posts.Add(1)
+			}
+			<-time.After(time.Second) // virtual: the others come meanwhile
+			gives(w, req, s, 7)
+		})
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() {
@@ -151,8 +163,10 @@ func TestRegistryAnswers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			requests := 0
 			r := newRegistry(t, func(w http.ResponseWriter, req *http.Request) {
-				requests++
-				if req.URL.Path != "/apis/ccompat/v7/subjects/x-value/versions" {
+				if req.Method == http.MethodPost {
+					requests++
+				}
+				if req.Method == http.MethodPost && req.URL.Path != "/apis/ccompat/v7/subjects/x-value/versions" {
 					t.Errorf("path %s", req.URL.Path)
 				}
 				w.Header().Set("Location", "/elsewhere")
@@ -231,6 +245,7 @@ type transportFunc func(*http.Request) (*http.Response, error)
 func (f transportFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 func TestRegistryAuthentication(t *testing.T) {
+	s := mustParse(t, string(goodText))
 	for _, c := range []struct {
 		name   string
 		change func(*schemas.RegistryConfig)
@@ -245,9 +260,9 @@ func TestRegistryAuthentication(t *testing.T) {
 				if got := req.Header.Get("Authorization"); got != c.want {
 					t.Errorf("authorization %q", got)
 				}
-				fmt.Fprint(w, `{"id":1}`)
+				gives(w, req, s, 1)
 			}, c.change)
-			if _, err := r.Register(t.Context(), "x", mustParse(t, string(goodText))); err != nil {
+			if _, err := r.Register(t.Context(), "x", s); err != nil {
 				t.Error(err)
 			}
 		})
@@ -255,11 +270,11 @@ func TestRegistryAuthentication(t *testing.T) {
 }
 
 func TestRegistryTLS(t *testing.T) {
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"id":3}`) }))
+	s := mustParse(t, string(goodText))
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { gives(w, req, s, 3) }))
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // one handshake is meant to break
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	s := mustParse(t, string(goodText))
 	pool := x509.NewCertPool()
 	pool.AddCert(srv.Certificate())
 	for _, c := range []struct {

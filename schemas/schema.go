@@ -17,14 +17,31 @@ type Schema struct {
 	// JSON is the text for the schema registry; see the package comment for
 	// what it adds to Salesforce's.
 	JSON []byte
+	// TextType says what JSON is written in.
+	TextType TextType
 	// Fingerprint is the SHA-256 of JSON in lower-case hex: it identifies the
 	// schema where there is no registry.
 	Fingerprint string
 	// ChangeEvent is true if the event has a ChangeEventHeader.
 	ChangeEvent bool
+	// Extras is true if the last field is [ExtrasField], which is not
+	// Salesforce's.
+	Extras bool
+	// Streaming says what the event looks like if the schema is one that the
+	// bridge made.
+	Streaming Streaming
 	// Root is the compiled record type that JSON describes.
 	Root *Node
 }
+
+// TextType is the language of a schema's text.
+type TextType uint8
+
+// The languages.
+const (
+	AvroText TextType = iota
+	JSONSchemaText
+)
 
 // Kind is an Avro type.
 type Kind uint8

@@ -79,6 +79,11 @@ func (p *Producer) ensure(ctx context.Context, records, positions []*kgo.Record)
 	return p.lookUp(ctx, missing)
 }
 
+// doubtAbsent is how often a topic is asked for again, within about a second, that
+// is not there and may not be created: a broker lists a new topic a moment after
+// another one has created it.
+const doubtAbsent = 6
+
 // lookUp makes sure that every named topic exists and is known, and remembers
 // it.
 func (p *Producer) lookUp(ctx context.Context, names map[string]bool) error {
@@ -93,6 +98,7 @@ func (p *Producer) lookUp(ctx context.Context, names map[string]bool) error {
 		}
 	}
 	var created bool
+	doubted := 0
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		details, err := p.adm.ListTopics(ctx, want...)
 		if errors.Is(err, kerr.TopicAuthorizationFailed) {
@@ -108,7 +114,9 @@ func (p *Producer) lookUp(ctx context.Context, names map[string]bool) error {
 		if len(absent) == 0 && pending == nil {
 			return p.remember(ctx, details, want)
 		}
-		if len(absent) > 0 && !created {
+		if doubted < doubtAbsent && slices.ContainsFunc(absent, func(n string) bool { return !names[n] }) {
+			doubted++ // somebody may have created it a moment ago
+		} else if len(absent) > 0 && !created {
 			if err := p.create(ctx, absent, names); err != nil {
 				return err
 			}

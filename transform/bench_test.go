@@ -230,20 +230,26 @@ func TestAllocations(t *testing.T) {
 // allocations does not grow with the number of records.
 func TestManyRecordIDs(t *testing.T) {
 	e, ev := benchEncoder(t, transform.Avro)
-	var ids []string
-	for i := range 500 {
-		ids = append(ids, `"001xx00000`+strconv.Itoa(10000+i)+`AAG"`)
-	}
-	many := *ev
-	many.Payload = []byte(strings.Replace(string(ev.Payload), `["001xx000003DGb2AAG"]`, "["+strings.Join(ids, ",")+"]", 1))
+	many := withIDs(ev, 500)
 	var dst []*kgo.Record
 	n := testing.AllocsPerRun(20, func() {
 		var err error
-		if dst, _, err = e.Encode(context.Background(), dst[:0], &many); err != nil {
+		if dst, _, err = e.Encode(context.Background(), dst[:0], many); err != nil {
 			t.Fatal(err)
 		}
 	})
 	if n > 2 || len(dst) != 500 || header(dst[499], "sf-record-index") != "499" || header(dst[0], "sf-record-count") != "500" {
 		t.Errorf("%v allocations for %d records, the last is number %s", n, len(dst), header(dst[len(dst)-1], "sf-record-index"))
 	}
+}
+
+// withIDs is the event merged from those of n records.
+func withIDs(ev *transform.Event, n int) *transform.Event {
+	var ids []string
+	for i := range n {
+		ids = append(ids, `"001xx00000`+strconv.Itoa(10000+i)+`AAG"`)
+	}
+	many := *ev
+	many.Payload = []byte(strings.Replace(string(ev.Payload), `["001xx000003DGb2AAG"]`, "["+strings.Join(ids, ",")+"]", 1))
+	return &many
 }

@@ -33,9 +33,25 @@
 // unchanged and a null one was cleared: ChangeEventHeader.changedFields and
 // nulledFields say which, and are filled from the payload where Salesforce
 // leaves them out, sends null or an empty list: changedFields (of an UPDATE)
-// with every field present, parts of compound fields as Parent.Child, in schema
-// order; nulledFields (of an UPDATE) with those that are null; diffFields with
-// those that are diffs.
+// with every field present, parts of compound fields as Parent.Child;
+// nulledFields (of an UPDATE) with those that are null; diffFields with those
+// that are diffs. Fields of the event come first, then the parts of compound
+// ones, both in schema order: as [DecodeBitmap] gives them, so that a change has
+// the same lists by whatever transport it comes.
+//
+// Lists that Salesforce sends stay as they are, also where they contradict the
+// payload: a name without a value, of no field of the schema, or with a value in
+// spite of nulledFields. What the payload proves is added at their end: a null of
+// an UPDATE to nulledFields, a diff to diffFields. Nothing is added to
+// changedFields: enriched fields are in the payload and did not change.
+//
+// Unknown keys are [*UnknownFieldError] unless the stream keeps them
+// ([StreamOptions.Extras]). Then the value's schema is Salesforce's with one more
+// field at the end, _extras: a nullable map from the path of each unknown key
+// (New__c, BillingAddress.New, Changes[1].New) to its value as JSON text, byte for
+// byte as Salesforce sent it. The header's lists do not name them. Two keys of one
+// path are an error. The fingerprint and the id in the registry are those of the
+// longer schema, sf-schema-id stays Salesforce's.
 //
 // Format JSON is the same logical record: what the Avro decodes to, with absent
 // fields left out. Numbers of type double keep their spelling.
@@ -50,12 +66,31 @@
 // event is one record, keyed by the configured field, else by its EventUuid,
 // else by "<channel>#<position>".
 //
+// PushTopics (/topic/…) and generic channels (/u/…) have no schema of Salesforce's.
+// Their payload is the whole data member, and so is the record:
+//
+//   - {"event": {"createdDate", "replayId", "type"}, "sobject": {…}} of a PushTopic,
+//     by the schema that the catalog makes of the fields which the query selects.
+//     A last field of ours, nullFields, lists the fields of sobject that came as
+//     null, parts of compound ones as Parent.child: one that is null and not in the
+//     list was not sent, as in an event of type deleted. An event that does not fit
+//     the schema is a reason to ask for it anew, see
+//     [schemas.Catalog.RenewPushTopic]; after that it is treated as others are. The
+//     record is keyed by sobject.Id, its change type is the event's, and a deleted
+//     one is followed by a tombstone where [Config.Tombstone] says so. Its object
+//     is the name of the PushTopic, whatever filter the subscription has.
+//   - {"event": {"createdDate", "replayId"}, "payload": …} of a generic channel, by
+//     one schema for all. A payload that is no text is kept in a last field of ours,
+//     payloadJson, as the JSON text that it is, and payload is null. The record is
+//     keyed by "<channel>#<position>" and has no change type. Its object is "u." and
+//     the channel's path with dots for slashes.
+//
 // Headers, UTF-8 text, left out where an event has no such thing: sf-org,
 // sf-channel, sf-replay-id, sf-object, sf-change-type, sf-schema-id,
 // sf-event-uuid, sf-transaction-key, sf-sequence, sf-commit-number,
 // sf-record-index (from 0), sf-record-count. A tombstone has those of the record
 // before it. Timestamp: commitTimestamp of a change event, CreatedDate of a
-// platform event.
+// platform event, createdDate of the others.
 //
 // Values are in Confluent's wire format: 0x00, the registry's id as 4 bytes big
 // endian, Avro binary. Without a registry they are bare Avro binary and a header
@@ -63,16 +98,16 @@
 //
 // # What it promises
 //
-// Nothing is guessed and nothing is dropped: an unknown key, a key that comes
-// twice, an unknown enum symbol, a value that does not fit, text that is not
+// Nothing is guessed and nothing is dropped: an unknown key that is not kept, a
+// key that comes twice, an unknown enum symbol, a value that does not fit, text that is not
 // UTF-8 are errors that name the place. Integers are exact. The same event
 // gives the same bytes. On error the caller's slice is unchanged.
 //
 // # What it does not do
 //
 // It does not apply diffs, read records that a gap event leaves open, or decide
-// about dead letters. It serves /data/ and /event/ channels; others are
-// [*UnsupportedChannelError]. If Salesforce leaves changedFields out, enriched
+// about dead letters. It serves /data/, /event/, /topic/ and /u/ channels; others
+// are [*UnsupportedChannelError]. If Salesforce leaves changedFields out, enriched
 // fields cannot be told from changed ones and are listed with them.
 //
 // # Concurrency
@@ -83,8 +118,10 @@
 //
 // # Errors
 //
-// [*FieldError], [*UnknownFieldError], [*EventError],
-// [*UnsupportedChannelError]: the event, for good. [*ConfigError]: the
+// [*FieldError], [*UnknownFieldError], [*EventError], [*BitmapError],
+// [*UnsupportedChannelError]: the event, for good. They name the path in the
+// payload, the field, what was found and what was expected; texts of string
+// fields are not shown. [*ConfigError]: the
 // configuration. Errors of package schemas pass through. [BadEvent] tells the
 // first group from the rest, [Retryable] says whether the same event may
 // encode later.

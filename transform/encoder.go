@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sfbridge/bridge/schemas"
@@ -26,7 +25,7 @@ type Encoder struct {
 	org      []byte
 
 	channels map[string]*channel
-	codecs   map[string]*codec
+	codecs   map[codecKey]*codec
 	routes   map[routeKey]*route
 	names    map[string]string // interned objects and change types
 	decimals [][]byte          // of record indexes and counts
@@ -34,6 +33,8 @@ type Encoder struct {
 	scan scan
 	buf  []byte // value, keys and header texts of the event in hand
 	keys []span // in buf
+
+	values []span // in the arena: one, or one for each key
 }
 
 // channel is what is known of a channel before any event.
@@ -41,9 +42,23 @@ type channel struct {
 	name     string
 	text     []byte // name, for the header
 	short    string // for topics
-	change   bool   // change data capture
+	family   family
+	change   bool // change data capture
 	template *topicTemplate
 	keyField string
+	extras   bool // unknown keys are kept
+	envelope schemas.Envelope
+	raw      []rawField // what format raw looks for, when it is known
+
+	pushTopic string // name of the PushTopic, "" for other families
+	object    string // of a PushTopic's or a generic channel's records: no event names one
+}
+
+// codecKey is a schema as it is used by some channels.
+type codecKey struct {
+	id       string
+	extras   bool
+	envelope schemas.Envelope
 }
 
 type routeKey struct {
@@ -73,7 +88,7 @@ func NewEncoder(cfg Config) (*Encoder, error) {
 		return nil, &ConfigError{Setting: "org id", Reason: "is missing"}
 	case cfg.Schemas == nil:
 		return nil, &ConfigError{Setting: "schemas", Reason: "no catalog given"}
-	case cfg.Format > JSON:
+	case cfg.Format > Raw:
 		return nil, &ConfigError{Setting: "format", Reason: "unknown " + cfg.Format.String()}
 	case cfg.Subject > schemas.TopicRecordSubject:
 		return nil, &ConfigError{Setting: "subject strategy", Reason: "unknown " + cfg.Subject.String()}
@@ -90,7 +105,7 @@ func NewEncoder(cfg Config) (*Encoder, error) {
 		template: template,
 		org:      []byte(cfg.OrgID),
 		channels: make(map[string]*channel),
-		codecs:   make(map[string]*codec),
+		codecs:   make(map[codecKey]*codec),
 		routes:   make(map[routeKey]*route),
 		names:    make(map[string]string),
 	}
@@ -110,7 +125,20 @@ func (e *Encoder) Encode(ctx context.Context, dst []*kgo.Record, ev *Event) ([]*
 	if err != nil {
 		return dst, Meta{}, err
 	}
-	cd, err := e.codec(ctx, ev.SchemaID)
+	if len(ev.Payload) > 1<<30 {
+		return dst, Meta{}, &EventError{Offset: -1, Reason: "the payload is longer than 1 GiB"}
+	}
+	defer e.shrink()
+	if e.cfg.Format == Raw {
+		return e.raw(ctx, dst, ev, ch)
+	}
+	switch ch.family {
+	case pushTopics:
+		return e.pushTopic(ctx, dst, ev, ch)
+	case genericChannels:
+		return e.generic(ctx, dst, ev, ch)
+	}
+	cd, err := e.codec(ctx, ev.SchemaID, ch)
 	if err != nil {
 		return dst, Meta{}, err
 	}
@@ -118,10 +146,6 @@ func (e *Encoder) Encode(ctx context.Context, dst []*kgo.Record, ev *Event) ([]*
 		return dst, Meta{}, &EventError{Offset: -1, Reason: "the schema " + cd.schema.FullName +
 			" has no " + schemas.HeaderField + ", but the channel " + ch.name + " carries change events"}
 	}
-	if len(ev.Payload) > 1<<30 {
-		return dst, Meta{}, &EventError{Offset: -1, Reason: "the payload is longer than 1 GiB"}
-	}
-	defer e.shrink()
 	if err := e.value(ev, ch, cd); err != nil {
 		return dst, Meta{}, err
 	}
@@ -143,21 +167,28 @@ func (e *Encoder) value(ev *Event, ch *channel, cd *codec) error {
 	if err != nil {
 		return err
 	}
-	if s.header != nil && !s.header.nulls && s.isUpdate() && s.countListed(listNulled) > 0 {
+	if len(s.extras) > 1 {
+		if err := s.sortExtras(); err != nil {
+			return err
+		}
+	}
+	if s.header != nil && s.header.nulls == 0 && s.isUpdate() && s.countListed(listNulled) > 0 {
 		return &FieldError{
 			Path: schemas.HeaderField + ".nulledFields", Field: "nulledFields",
 			Found: "cleared fields", Expected: "a schema with a place to list them",
 		}
 	}
-	if s.json {
-		e.buf, err = s.appendRecordJSON(e.buf[:0], cd.root, 0)
-		return err
+	if e.buf = e.buf[:0]; e.framed() {
+		e.buf = append(e.buf, 0, 0, 0, 0, 0)
 	}
-	e.buf = append(e.buf[:0], 0, 0, 0, 0, 0)
-	if e.cfg.Registry == nil {
-		e.buf = e.buf[:0]
+	switch {
+	case cd.env != nil:
+		return e.envelope(ev, ch, cd)
+	case s.json:
+		e.buf, err = s.appendRecordJSON(e.buf, cd.root, 0)
+	default:
+		e.buf, err = s.appendRecord(e.buf, cd.root, 0)
 	}
-	e.buf, err = s.appendRecord(e.buf, cd.root, 0)
 	return err
 }
 
@@ -170,6 +201,9 @@ func (e *Encoder) shrink() {
 	if cap(e.scan.aux) > keptBuffer {
 		e.scan.aux = nil
 	}
+	if cap(e.scan.extras) > keptExtras {
+		e.scan.extras = nil
+	}
 	if cap(e.scan.scratch) > keptBuffer {
 		e.scan.scratch = nil
 	}
@@ -180,16 +214,11 @@ func (e *Encoder) channel(name string) (*channel, error) {
 	if ch, ok := e.channels[name]; ok {
 		return ch, nil
 	}
-	ch := &channel{name: name, text: []byte(name), template: e.template}
-	short, ok := strings.CutPrefix(name, "/data/")
-	ch.change = ok
+	ch, ok := newChannel(name)
 	if !ok {
-		short, ok = strings.CutPrefix(name, "/event/")
-	}
-	if !ok || short == "" {
 		return nil, &UnsupportedChannelError{Channel: name}
 	}
-	ch.short = strings.ReplaceAll(short, "/", ".")
+	ch.template = e.template
 	opts := e.cfg.Streams[name]
 	if opts.Topic != "" {
 		var err error
@@ -197,26 +226,66 @@ func (e *Encoder) channel(name string) (*channel, error) {
 			return nil, err
 		}
 	}
+	ch.extras = opts.Extras
+	if ch.envelope = opts.Envelope; ch.envelope != schemas.EventEnvelope {
+		if err := e.envelopeFits(ch); err != nil {
+			return nil, err
+		}
+	}
 	if ch.keyField = opts.KeyField; ch.keyField != "" && ch.change {
 		return nil, &ConfigError{Setting: "key of " + name, Reason: "change events are keyed by record id; leave the key out"}
+	}
+	if ch.keyField != "" && ch.family != platformEvents {
+		return nil, &ConfigError{Setting: "key of " + name, Reason: "only the records of platform events have a key to choose; leave the key out"}
 	}
 	e.channels[name] = ch
 	return ch, nil
 }
 
-func (e *Encoder) codec(ctx context.Context, id string) (*codec, error) {
-	if cd, ok := e.codecs[id]; ok {
+func (e *Encoder) codec(ctx context.Context, id string, ch *channel) (*codec, error) {
+	key := codecKey{id, ch.extras, ch.envelope}
+	if cd, ok := e.codecs[key]; ok {
 		return cd, nil
 	}
 	s, err := e.cfg.Schemas.Schema(ctx, id)
 	if err != nil {
 		return nil, err
 	}
+	cd, err := e.codecOf(s, ch.extras)
+	if err != nil || ch.envelope == schemas.EventEnvelope {
+		return cd, err
+	}
+	in := *cd
+	if err := in.compileEnvelope(ch.envelope); err != nil {
+		return nil, &ConfigError{Setting: "envelope of " + ch.name, Reason: err.Error() + "; try: envelope: event"}
+	}
+	if e.cfg.JSONSchema {
+		in.out = schemas.JSONSchema(in.out)
+	}
+	e.codecs[key] = &in
+	return &in, nil
+}
+
+// codecOf compiles a schema once.
+func (e *Encoder) codecOf(s *schemas.Schema, extras bool) (*codec, error) {
+	key := codecKey{s.ID, extras, schemas.EventEnvelope}
+	if cd, ok := e.codecs[key]; ok {
+		return cd, nil
+	}
+	var err error
+	if extras {
+		if s, err = schemas.WithExtras(s); err != nil {
+			return nil, err
+		}
+	}
 	cd, err := compile(s)
 	if err != nil {
 		return nil, err
 	}
-	e.codecs[id] = cd
+	if e.cfg.JSONSchema {
+		cd.out = schemas.JSONSchema(s)
+	}
+	e.codecs[key] = cd
 	return cd, nil
 }
 
@@ -237,22 +306,25 @@ func (e *Encoder) route(ctx context.Context, ch *channel, cd *codec, object, cha
 	r, ok := e.routes[key]
 	if !ok {
 		topic, err := ch.template.topic(e.cfg.Prefix, object, ch.short, change)
+		if err != nil && !isAPIName(object) {
+			return nil, badObject(ch, object) // the event's fault, not the template's
+		}
 		if err != nil {
 			return nil, err
 		}
 		r = &route{topic: topic, object: []byte(object), change: []byte(change), keyField: -1}
-		if change == "DELETE" && e.cfg.Tombstone != nil {
+		if (change == "DELETE" || ch.family == pushTopics && change == deletedRow) && e.cfg.Tombstone != nil {
 			r.tombstone = e.cfg.Tombstone(topic)
 		}
-		if ch.keyField != "" {
+		if ch.keyField != "" && cd.root != nil {
 			if r.keyField, err = cd.keyField(ch); err != nil {
 				return nil, err
 			}
 		}
 		e.routes[key] = r
 	}
-	if r.id == 0 && e.cfg.Registry != nil && e.cfg.Format == Avro {
-		id, err := e.cfg.Registry.Register(ctx, e.cfg.Subject.Subject(r.topic, cd.schema), cd.schema)
+	if r.id == 0 && e.framed() {
+		id, err := e.cfg.Registry.Register(ctx, e.cfg.Subject.Subject(r.topic, cd.out), cd.out)
 		if err != nil {
 			return nil, err
 		}
@@ -297,9 +369,32 @@ func (e *Encoder) putString(text string) span {
 	return span{start: int32(start), end: int32(len(e.buf))}
 }
 
+// framed reports whether values begin with the id of their schema in the
+// registry.
+func (e *Encoder) framed() bool {
+	return e.cfg.Registry != nil && (e.cfg.Format == Avro || e.cfg.Format == JSON && e.cfg.JSONSchema)
+}
+
+// envelopeFits checks that a channel's events can be put into its envelope.
+func (e *Encoder) envelopeFits(ch *channel) error {
+	reason := ""
+	switch {
+	case ch.envelope > schemas.DebeziumEnvelope:
+		reason = "unknown " + ch.envelope.String()
+	case e.cfg.Format == Raw:
+		reason = "the format raw has no envelope but Salesforce's own"
+	case !ch.change && ch.family != platformEvents:
+		reason = "only change events and platform events have another than event"
+	}
+	if reason == "" {
+		return nil
+	}
+	return &ConfigError{Setting: "envelope of " + ch.name, Reason: reason}
+}
+
 // putID writes the registry's id into the wire prefix.
 func (e *Encoder) putID(r *route) {
-	if e.cfg.Registry != nil && e.cfg.Format == Avro {
+	if e.framed() {
 		binary.BigEndian.PutUint32(e.buf[1:wirePrefix], uint32(r.id))
 	}
 }

@@ -187,8 +187,11 @@ func TestConfigErrors(t *testing.T) {
 			c.Streams = map[string]transform.StreamOptions{"/data/ChangeEvents": {KeyField: "Id"}}
 		}, "key of /data/ChangeEvents: change events are keyed by record id"},
 		{func(c *transform.Config) {
-			c.Streams = map[string]transform.StreamOptions{"/topic/Invoices": {}}
-		}, `channel "/topic/Invoices"`},
+			c.Streams = map[string]transform.StreamOptions{"/topic/Invoices": {KeyField: "Id"}}
+		}, "key of /topic/Invoices: "},
+		{func(c *transform.Config) {
+			c.Streams = map[string]transform.StreamOptions{"/systemTopic/Logging": {}}
+		}, `channel "/systemTopic/Logging"`},
 	} {
 		cfg := good
 		c.change(&cfg)
@@ -197,7 +200,7 @@ func TestConfigErrors(t *testing.T) {
 		}
 	}
 	e := newEncoder(t, good)
-	for _, channel := range []string{"", "/data/", "/event/", "/topic/X", "/u/x", "/meta/connect", "data/X", "/systemTopic/Logging"} {
+	for _, channel := range []string{"", "/data/", "/event/", "/topic/", "/topic/?a=b", "/u/", "/u", "/meta/connect", "data/X", "/systemTopic/Logging"} {
 		_, _, err := e.Encode(t.Context(), nil, &transform.Event{Channel: channel})
 		var unsupported *transform.UnsupportedChannelError
 		if !errors.As(err, &unsupported) || unsupported.Channel != channel || !transform.BadEvent(err) {

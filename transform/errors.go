@@ -14,7 +14,8 @@ type FieldError struct {
 	// Path of the field from the payload, such as BillingAddress.City or
 	// ChangeEventHeader.recordIds[0].
 	Path string
-	// Field is the last name of Path.
+	// Field is the schema's name of the field: the last name of Path that is no
+	// index.
 	Field string
 	// Found describes the value. The text of string fields is not shown.
 	Found string
@@ -29,17 +30,23 @@ func (e *FieldError) Error() string {
 // UnknownFieldError says that an event has a field that its schema lacks. The
 // field would be lost if the event were encoded.
 type UnknownFieldError struct {
-	Path   string // of the field
+	Path   string // of the key
 	Schema string // full name of the record that lacks it
+	Found  string // what kind of value the key has
 }
 
 func (e *UnknownFieldError) Error() string {
-	return fmt.Sprintf("field %s is not in the schema %s that the event names", e.Path, e.Schema)
+	return fmt.Sprintf("field %s: found %s, expected no such key: it is not in the schema %s that the event names; try: on_unknown_field: keep",
+		e.Path, e.Found, e.Schema)
 }
 
 // EventError says that an event is malformed as a whole.
 type EventError struct {
 	Reason string
+	// Path of the field that the payload was read for, empty for none.
+	Path string
+	// Found shows the byte at Offset; empty at the payload's end.
+	Found string
 	// Offset into the payload in bytes, -1 if the trouble has no place there.
 	Offset int
 }
@@ -48,14 +55,21 @@ func (e *EventError) Error() string {
 	if e.Offset < 0 {
 		return "event: " + e.Reason
 	}
-	return fmt.Sprintf("event payload at byte %d: %s", e.Offset, e.Reason)
+	at := fmt.Sprintf("event payload at byte %d", e.Offset)
+	if e.Path != "" {
+		at += ", field " + e.Path
+	}
+	if e.Found != "" {
+		return at + ": " + e.Reason + "; found " + e.Found
+	}
+	return at + ": " + e.Reason
 }
 
 // UnsupportedChannelError says that no encoding is defined for a channel.
 type UnsupportedChannelError struct{ Channel string }
 
 func (e *UnsupportedChannelError) Error() string {
-	return fmt.Sprintf("channel %q: only /data/ (change data capture) and /event/ (platform events) can be encoded", e.Channel)
+	return fmt.Sprintf("channel %q: only /data/ (change data capture), /event/ (platform events), /topic/ (PushTopics) and /u/ (generic streaming) can be encoded", e.Channel)
 }
 
 // ConfigError says that the configuration does not fit, either in itself or for
@@ -78,9 +92,10 @@ func BadEvent(err error) bool {
 		event   *EventError
 		channel *UnsupportedChannelError
 		schema  *schemas.SchemaError
+		bitmap  *BitmapError
 	)
 	return errors.As(err, &field) || errors.As(err, &unknown) || errors.As(err, &event) ||
-		errors.As(err, &channel) || errors.As(err, &schema)
+		errors.As(err, &channel) || errors.As(err, &schema) || errors.As(err, &bitmap)
 }
 
 // Retryable reports whether encoding the same event may succeed later without
@@ -90,20 +105,23 @@ func Retryable(err error) bool {
 	return schemas.Retryable(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// within prefixes the path of a field error with the name of what contains it.
+// within prefixes the path of an error of the event's with the name of what contains it.
 func within(name string, err error) error {
 	var (
 		field   *FieldError
 		unknown *UnknownFieldError
+		event   *EventError
 	)
 	switch {
 	case errors.As(err, &field):
 		field.Path = join(name, field.Path)
-		if field.Field == "" {
+		if field.Field == "" && !strings.HasPrefix(name, "[") {
 			field.Field = name
 		}
 	case errors.As(err, &unknown):
 		unknown.Path = join(name, unknown.Path)
+	case errors.As(err, &event):
+		event.Path = join(name, event.Path)
 	}
 	return err
 }

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sfbridge/bridge/schemas"
 	"github.com/sfbridge/bridge/transform"
@@ -18,40 +18,63 @@ import (
 // world encodes payloads by one schema in both formats.
 type world struct {
 	channel string
+	keep    bool
 	schema  *schemas.Schema
+	library *library
 	avro    *transform.Encoder
 	json    *transform.Encoder
+	raw     *transform.Encoder
+
+	envelopes []enveloped
 }
 
-func newWorld(tb testing.TB, dir, channel string) *world {
+// received is when the events of the worlds are received.
+var received = time.UnixMilli(1772700000000)
+
+func newWorld(tb testing.TB, dir, channel string, keep bool) *world {
 	tb.Helper()
 	_, text := readCase(tb, filepath.Join("testdata", dir))
 	s, err := schemas.Parse("id", []byte(text))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	cat := catalogOf(map[string]string{"id": text})
-	return &world{
-		channel: channel, schema: s,
-		avro: newEncoder(tb, transform.Config{Schemas: cat}),
-		json: newEncoder(tb, transform.Config{Schemas: cat, Format: transform.JSON}),
+	if keep {
+		if s, err = schemas.WithExtras(s); err != nil {
+			tb.Fatal(err)
+		}
 	}
+	cat := catalogOf(map[string]string{"id": text})
+	streams := map[string]transform.StreamOptions{channel: {Extras: keep}}
+	w := &world{
+		channel: channel, keep: keep, schema: s, library: newLibrary(tb, s),
+		avro: newEncoder(tb, transform.Config{Schemas: cat, Streams: streams}),
+		json: newEncoder(tb, transform.Config{Schemas: cat, Streams: streams, Format: transform.JSON}),
+		raw:  newEncoder(tb, transform.Config{Schemas: cat, Format: transform.Raw}),
+	}
+	for _, env := range []schemas.Envelope{schemas.FlatEnvelope, schemas.DebeziumEnvelope} {
+		w.envelopes = append(w.envelopes, newEnveloped(tb, w, cat, env))
+	}
+	return w
 }
 
 func worlds(tb testing.TB) []*world {
 	tb.Helper()
-	return []*world{
-		newWorld(tb, "update", "/data/AccountChangeEvent"),
-		newWorld(tb, "create", "/data/ContactChangeEvent"),
-		newWorld(tb, "platform_event", "/event/Low_Ink__e"),
-		newWorld(tb, "platform_event_nested_arrays", "/event/AppointmentSchedulingEvent"),
+	var out []*world
+	for _, keep := range []bool{false, true} {
+		out = append(out,
+			newWorld(tb, "update", "/data/AccountChangeEvent", keep),
+			newWorld(tb, "create", "/data/ContactChangeEvent", keep),
+			newWorld(tb, "platform_event", "/event/Low_Ink__e", keep),
+			newWorld(tb, "platform_event_nested_arrays", "/event/AppointmentSchedulingEvent", keep),
+		)
 	}
+	return out
 }
 
 func (w *world) encode(e *transform.Encoder, payload []byte) ([]*kgo.Record, error) {
 	dst := []*kgo.Record{nil}
 	got, meta, err := e.Encode(context.Background(), dst, &transform.Event{
-		Channel: w.channel, Position: "1", SchemaID: "id", UUID: "u", Payload: payload,
+		Channel: w.channel, Position: "1", SchemaID: "id", UUID: "u", Payload: payload, ReceivedAt: received,
 	})
 	switch {
 	case err != nil && len(got) != 1:
@@ -75,6 +98,7 @@ func (w *world) check(t *testing.T, payload []byte, valid bool) {
 	if (err == nil) != (err2 == nil) || err != nil && err.Error() != err2.Error() {
 		t.Fatalf("the formats do not agree: %v, %v\n%s", err, err2, payload)
 	}
+	w.checkRaw(t, payload, records, err)
 	want, refErr := reference(w.schema, payload)
 	if err != nil {
 		if !transform.BadEvent(err) || transform.Retryable(err) {
@@ -83,6 +107,7 @@ func (w *world) check(t *testing.T, payload []byte, valid bool) {
 		if valid {
 			t.Fatalf("refused: %v\n%s", err, payload)
 		}
+		w.checkEnvelopes(t, payload, nil, err)
 		return
 	}
 	if refErr != nil {
@@ -92,8 +117,17 @@ func (w *world) check(t *testing.T, payload []byte, valid bool) {
 	if err != nil {
 		t.Fatalf("an independent reader: %v\n%s", err, payload)
 	}
-	if !reflect.DeepEqual(got, want) {
-		t.Fatalf("payload %s\navro %v\nwant %v", payload, got, want)
+	theirs, err := w.library.encode(want)
+	if err != nil {
+		t.Fatalf("the library: %v\n%s", err, payload)
+	}
+	slow, err := decodeAvro(string(w.schema.JSON), theirs)
+	if err != nil {
+		t.Fatalf("an independent reader of the library's bytes: %v\n%s", err, payload)
+	}
+	w.checkEnvelopes(t, payload, want, nil)
+	if !sameValue(got, slow) || !sameValue(slow, want) {
+		t.Fatalf("payload %s\nours %v\nlibrary's %v\nwant %v", payload, got, slow, want)
 	}
 	again, err := decodeJSON(asJSON[0].Value)
 	if err != nil {
@@ -104,17 +138,17 @@ func (w *world) check(t *testing.T, payload []byte, valid bool) {
 	}
 }
 
-// FuzzEncode mutates payloads. Whatever comes: no panic; both formats agree; an
-// error is the event's; what is accepted reads back, with an independent
-// reader, as what the reference makes of it.
-func FuzzEncode(f *testing.F) {
+// FuzzTranscode mutates payloads. Whatever comes: no panic; both formats agree;
+// an error is the event's; what is accepted reads back, with an independent
+// reader, as what the reference makes of it and as what the library writes.
+func FuzzTranscode(f *testing.F) {
 	cases, err := filepath.Glob("testdata/*/event.json")
 	if err != nil {
 		f.Fatal(err)
 	}
 	for _, file := range cases {
 		ev, _ := readCase(f, filepath.Dir(file))
-		for which := range 4 {
+		for which := range 8 {
 			f.Add(uint8(which), []byte(ev.Payload))
 		}
 	}
@@ -127,7 +161,7 @@ func FuzzEncode(f *testing.F) {
 		`{"ChangeEventHeader":null}`, `{"ChangeEventHeader":{}}`, `tru`, `{"IsPersonAccount":tru}`, `{"IsPersonAccount":true}`, "\ufeff{}",
 		`{"AssignedResources":[{"Skills":["a",]}]}`, `{"AssignedResources":[null]}`, `{"AssignedResources":[{"Skills":[["a"]]}]}`, `{"AssignedResources":[[]]}`,
 	} {
-		for which := range 4 {
+		for which := range 8 {
 			f.Add(uint8(which), []byte(extra))
 		}
 	}
@@ -146,7 +180,7 @@ func FuzzGenerated(f *testing.F) {
 	all := worlds(f)
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		w := all[seed%uint64(len(all))]
-		g := &generator{Rand: rand.New(rand.NewPCG(seed, 1))}
+		g := &generator{Rand: rand.New(rand.NewPCG(seed, 1)), unknown: w.keep}
 		g.record(w.schema.Root, w.schema.ChangeEvent)
 		payload := g.String()
 		if !json.Valid([]byte(payload)) {
@@ -160,6 +194,7 @@ func FuzzGenerated(f *testing.F) {
 type generator struct {
 	*rand.Rand
 	strings.Builder
+	unknown bool // keys that no schema has
 }
 
 func (g *generator) pick(from ...string) string { return from[g.IntN(len(from))] }
@@ -171,6 +206,9 @@ func (g *generator) record(n *schemas.Node, change bool) {
 	first := true
 	for _, i := range g.Perm(len(n.Fields)) {
 		f := &n.Fields[i]
+		if f.Name == schemas.ExtrasField {
+			continue
+		}
 		always := f.Required || change && f.Name == schemas.HeaderField || !f.Type.Nullable() && !strings.HasSuffix(f.Name, "edFields") && f.Name != "diffFields"
 		if !always && g.IntN(3) > 0 {
 			continue
@@ -187,7 +225,55 @@ func (g *generator) record(n *schemas.Node, change bool) {
 		g.field(f, change)
 		g.space()
 	}
+	for i := range g.IntN(3) {
+		if !g.unknown || n.Kind != schemas.KindRecord {
+			break
+		}
+		if !first {
+			g.WriteByte(',')
+		}
+		first = false
+		g.text(fmt.Sprintf("New%d_%s", i, g.words()))
+		g.WriteByte(':')
+		g.space()
+		g.anything(3)
+		g.space()
+	}
 	g.WriteByte('}')
+}
+
+// anything writes some JSON value.
+func (g *generator) anything(depth int) {
+	switch kind := g.IntN(8); {
+	case kind == 0 && depth > 0:
+		g.WriteByte('[')
+		for i := range g.IntN(3) {
+			if i > 0 {
+				g.WriteByte(',')
+			}
+			g.space()
+			g.anything(depth - 1)
+			g.space()
+		}
+		g.WriteByte(']')
+	case kind == 1 && depth > 0:
+		g.WriteByte('{')
+		for i := range g.IntN(3) {
+			if i > 0 {
+				g.WriteByte(',')
+			}
+			g.space()
+			g.text(g.words())
+			g.space()
+			g.WriteByte(':')
+			g.anything(depth - 1)
+		}
+		g.WriteByte('}')
+	case kind < 5:
+		g.text(g.words())
+	default:
+		g.WriteString(g.pick("null", "true", "false", "-0.0e-10", "9223372036854775808", "1E400"))
+	}
 }
 
 func (g *generator) field(f *schemas.Field, change bool) {
@@ -199,7 +285,7 @@ func (g *generator) field(f *schemas.Field, change bool) {
 	case "entityName":
 		g.WriteString(g.pick(`"Account"`, `"Contact"`, `"Acc\u006funt"`))
 	case "changedFields", "nulledFields", "diffFields":
-		g.WriteString(g.pick(`[]`, `null`, `["Phone","BillingAddress.City"]`))
+		g.WriteString(g.pick(`[]`, `null`, `["Phone","BillingAddress.City"]`, `["Mailing\u0041ddress.Street", "Notes__c"]`))
 	default:
 		g.value(f.Type, f.Required, change)
 	}

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/hamba/avro/v2"
 	"github.com/sfbridge/bridge/schemas"
 	"github.com/sfbridge/bridge/transform"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -54,70 +52,6 @@ func newEncoder(tb testing.TB, cfg transform.Config) *transform.Encoder {
 		tb.Fatal(err)
 	}
 	return e
-}
-
-// decodeAvro reads a whole value with an independent Avro implementation, by
-// the schema text that readers get. The implementation itself lets cut and
-// overlong input pass, so the length is checked here.
-func decodeAvro(text string, value []byte) (map[string]any, error) {
-	schema, err := avro.ParseWithCache(text, "", &avro.SchemaCache{})
-	if err != nil {
-		return nil, err
-	}
-	in := strings.NewReader(string(value))
-	r := avro.NewReader(in, 1)
-	v := r.ReadNext(schema)
-	if r.Error != nil {
-		return nil, r.Error
-	}
-	if in.Len() != 0 {
-		return nil, fmt.Errorf("%d bytes are left after the value", in.Len())
-	}
-	m, ok := plain(v).(map[string]any)
-	if !ok {
-		return nil, fmt.Errorf("the value is a %T", v)
-	}
-	return m, nil
-}
-
-// plain makes of what the independent reader returns what a JSON reader would:
-// union wrappers taken off, times as numbers.
-func plain(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, inner := range v {
-			if len(v) == 1 && isTypeName(k) {
-				return plain(inner)
-			}
-			out[k] = plain(inner)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = plain(v[i])
-		}
-		return out
-	case time.Time:
-		return v.UnixMilli()
-	case time.Duration:
-		return v.Milliseconds()
-	case float32:
-		return float64(v)
-	case int:
-		return int64(v)
-	}
-	return v
-}
-
-// isTypeName tells the wrapper of a union's branch from a record of one field.
-func isTypeName(k string) bool {
-	switch base, _, _ := strings.Cut(k, "."); base {
-	case "string", "boolean", "int", "long", "float", "double", "array", "com":
-		return true
-	}
-	return false
 }
 
 // sameRecord compares a decoded Avro value with a decoded JSON one; nulls and

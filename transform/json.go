@@ -13,7 +13,7 @@ func (s *scan) appendRecordJSON(dst []byte, rec *recordPlan, base int) ([]byte, 
 		f := &rec.fields[i]
 		sl := &s.slots[base+i]
 		absent := sl.leftOut(f)
-		if absent && f.absent == absentNull {
+		if absent && s.leavesOut(f.absent) {
 			continue
 		}
 		if !first {
@@ -24,9 +24,12 @@ func (s *scan) appendRecordJSON(dst []byte, rec *recordPlan, base int) ([]byte, 
 		dst = append(dst, f.name...)
 		dst = append(dst, '"', ':')
 		var err error
-		if absent {
-			dst, err = s.appendAbsentJSON(dst, f)
-		} else {
+		switch {
+		case absent:
+			dst, err = s.appendAbsentJSON(dst, f, sl.kind)
+		case f.fill != listNone && s.completes(f):
+			dst = s.appendList(dst, f, sl)
+		default:
 			dst, err = s.appendJSON(dst, f.typ, base+i, base+f.sub)
 		}
 		if err != nil {
@@ -36,10 +39,31 @@ func (s *scan) appendRecordJSON(dst []byte, rec *recordPlan, base int) ([]byte, 
 	return append(dst, '}'), nil
 }
 
-func (s *scan) appendAbsentJSON(dst []byte, f *fieldPlan) ([]byte, error) {
+// leavesOut reports whether an absent field is left out of JSON.
+func (s *scan) leavesOut(a absence) bool {
+	switch a {
+	case absentNull:
+		return true
+	case absentExtras:
+		return len(s.extras) == 0
+	case absentNullFields:
+		return s.countNullFields() == 0
+	case absentPayloadJSON:
+		return s.rawPayload() == nil
+	}
+	return false
+}
+
+func (s *scan) appendAbsentJSON(dst []byte, f *fieldPlan, k kind) ([]byte, error) {
 	switch f.absent {
 	case absentDefault:
 		return append(dst, f.defaultJSON...), nil
+	case absentExtras:
+		return s.appendExtrasJSON(dst), nil
+	case absentNullFields:
+		return s.appendNullFieldsJSON(dst), nil
+	case absentPayloadJSON:
+		return appendJSONText(dst, s.rawPayload()), nil
 	case absentFilled:
 		dst = append(dst, '[')
 		first := true
@@ -54,7 +78,7 @@ func (s *scan) appendAbsentJSON(dst []byte, f *fieldPlan) ([]byte, error) {
 		})
 		return append(dst, ']'), nil
 	}
-	return s.appendAbsent(dst, f)
+	return s.appendAbsent(dst, f, k)
 }
 
 // appendJSON writes the value in slot at as JSON.

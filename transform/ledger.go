@@ -92,7 +92,16 @@ func NewLedger(topic string, cfg Config) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schema of the gap ledger: %w", err)
 	}
-	return &Ledger{topic: topic, registry: cfg.Registry, subject: cfg.Subject, format: cfg.Format, schema: parsed, own: own}, nil
+	return &Ledger{topic: topic, registry: cfg.Registry, subject: cfg.Subject, format: ownFormat(cfg.Format), schema: parsed, own: own}, nil
+}
+
+// ownFormat is the format of the records that are the bridge's own: of format
+// raw, which they have not, JSON.
+func ownFormat(f Format) Format {
+	if f == Raw {
+		return JSON
+	}
+	return f
 }
 
 // holeWire is a Hole as it is written, in Avro and in JSON alike.

@@ -43,10 +43,12 @@ type typePlan struct {
 	nullIndex int64
 	leftOut   bool // null means "left out": the header lists that we fill
 	diff      bool // a text can come as a diff
+	raw       bool // what is no text is taken as the JSON text that it is
 
 	text, number, boolean, object, array branch
 
 	expected string // for errors
+	some     string // the same without null
 }
 
 // recordPlan is a record compiled for one scan: names hashed, and a slot for
@@ -65,7 +67,10 @@ const (
 	absentNull absence = iota
 	absentError
 	absentDefault
-	absentFilled // by fillFor
+	absentFilled      // by eachListed
+	absentExtras      // by what the payload has beyond the schema
+	absentNullFields  // by the names of the selected fields that came as null
+	absentPayloadJSON // by the JSON text of a payload that is no text
 )
 
 // listed is one of the lists of field names in a change event's header.
@@ -124,7 +129,7 @@ func (c *compiler) record(n *schemas.Node, inHeader bool) (*recordPlan, error) {
 		}
 		rec.fields[i] = plan
 	}
-	rec.hash()
+	rec.hash(len(rec.fields))
 	c.records[key] = rec
 	return rec, nil
 }
@@ -197,7 +202,7 @@ func (c *compiler) typ(n *schemas.Node, inHeader bool) (*typePlan, error) {
 			return nil, err
 		}
 	}
-	if t.nullable {
+	if t.some = strings.Join(names, " or "); t.nullable {
 		names = append(names, "null")
 	}
 	t.expected = strings.Join(names, " or ")
@@ -296,10 +301,10 @@ func hashName(b []byte) uint64 {
 	return h ^ h>>32
 }
 
-// hash builds the table at a load of at most a half.
-func (r *recordPlan) hash() {
+// hash builds the table of the first n fields at a load of at most a half.
+func (r *recordPlan) hash(n int) {
 	size := 4
-	for size < 2*len(r.fields) {
+	for size < 2*n {
 		size *= 2
 	}
 	r.table = make([]int16, size)
@@ -307,7 +312,7 @@ func (r *recordPlan) hash() {
 		r.table[i] = -1
 	}
 	mask := uint64(size - 1)
-	for i := range r.fields {
+	for i := range n {
 		at := hashName([]byte(r.fields[i].name)) & mask
 		for r.table[at] >= 0 {
 			at = (at + 1) & mask
@@ -334,11 +339,14 @@ func (r *recordPlan) find(name []byte) int {
 type codec struct {
 	schema *schemas.Schema
 	root   *recordPlan
-	id     []byte // schema.ID, for the header
-	finger []byte // schema.Fingerprint, for the header
+	id     []byte          // schema.ID, for the header
+	finger []byte          // out.Fingerprint, for the header
+	out    *schemas.Schema // of the values; schema itself unless there is an envelope
+	env    *envelopePlan   // nil if the value is the event
 
 	created int // slot of CreatedDate, -1 if the event has none
 	header  headerPlan
+	note    notePlan // of a schema that the bridge made
 }
 
 // headerPlan has the slots of the ChangeEventHeader's fields. base is 0 for a
@@ -347,8 +355,8 @@ type headerPlan struct {
 	field, base                                         int
 	entity, ids, change, transaction, sequence, commitT int
 	commitN                                             int
-	diffs                                               bool // there is a diffFields to list diffs in
-	nulls                                               bool // there is a nulledFields
+	diffs, nulls                                        int // the lists diffFields and nulledFields, 0 if there is none
+	changed                                             int // the list changedFields if its elements are wanted, else -1
 }
 
 func compile(s *schemas.Schema) (*codec, error) {
@@ -360,10 +368,20 @@ func compile(s *schemas.Schema) (*codec, error) {
 	if err != nil {
 		return nil, err
 	}
-	cd := &codec{schema: s, root: root, id: []byte(s.ID), finger: []byte(s.Fingerprint), created: s.Root.Field("CreatedDate")}
+	if s.Extras {
+		// It is no field of the event: a key that is called so is unknown too.
+		root.fields[len(root.fields)-1].absent = absentExtras
+		root.hash(len(root.fields) - 1)
+	}
+	cd := &codec{schema: s, out: s, root: root, id: []byte(s.ID), finger: []byte(s.Fingerprint), created: s.Root.Field("CreatedDate")}
 	if cd.created >= 0 {
 		if o := root.fields[cd.created].typ.text.op; o != opEpochMillis {
 			cd.created = -1
+		}
+	}
+	if s.Streaming != schemas.NotStreaming {
+		if err := cd.compileNote(); err != nil {
+			return nil, err
 		}
 	}
 	if s.ChangeEvent {
@@ -376,6 +394,7 @@ func compile(s *schemas.Schema) (*codec, error) {
 
 func (cd *codec) compileHeader() error {
 	h := &cd.header
+	h.changed = -1
 	h.field = cd.root.find([]byte(schemas.HeaderField))
 	f := &cd.root.fields[h.field]
 	rec := f.typ.object.rec
@@ -403,8 +422,12 @@ func (cd *codec) compileHeader() error {
 		*want.at = h.base + i
 	}
 	for i := range rec.fields {
-		h.nulls = h.nulls || rec.fields[i].fill == listNulled
-		h.diffs = h.diffs || rec.fields[i].fill == listDiff
+		switch rec.fields[i].fill {
+		case listNulled:
+			h.nulls = h.base + i
+		case listDiff:
+			h.diffs = h.base + i
+		}
 	}
 	return nil
 }

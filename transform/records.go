@@ -57,8 +57,11 @@ func (e *Encoder) changeEvent(ctx context.Context, dst []*kgo.Record, ev *Event,
 	t.sequence = e.putHeaderNumber(h.sequence)
 	t.commit = e.putHeaderNumber(h.commitN)
 
-	meta := Meta{Object: object, ChangeType: change, Time: at, Records: len(e.keys)}
+	meta := Meta{Object: object, ChangeType: change, Time: at, Records: len(e.keys), Extras: len(e.scan.extras)}
 	meta.Gap = e.gap(object, change, at)
+	if err := e.fansOut(valueEnd); err != nil {
+		return dst, Meta{}, err
+	}
 	tombstone := r.tombstone && meta.Gap == nil
 	if tombstone {
 		meta.Tombstones = len(e.keys)
@@ -93,14 +96,11 @@ func (e *Encoder) platformEvent(ctx context.Context, dst []*kgo.Record, ev *Even
 	} else if ev.UUID != "" {
 		e.keys = append(e.keys, e.putString(ev.UUID))
 	} else {
-		key := e.putString(ch.name)
-		e.putString("#")
-		key.end = e.putString(ev.Position).end
-		e.keys = append(e.keys, key)
+		e.keys = append(e.keys, e.putPlace(ev, ch))
 	}
 	t := e.putTexts(ev)
 	dst = e.assemble(dst, parts{ch: ch, cd: cd, r: r, texts: t, valueEnd: valueEnd, at: at})
-	return dst, Meta{Object: object, Time: at, Records: 1}, nil
+	return dst, Meta{Object: object, Time: at, Records: 1, Extras: len(e.scan.extras)}, nil
 }
 
 // parts is what the records of one event are assembled from.
@@ -117,8 +117,7 @@ type parts struct {
 // assemble copies buf, which holds value, keys and texts, into memory of its
 // own and lays the records over it.
 func (e *Encoder) assemble(dst []*kgo.Record, p parts) []*kgo.Record {
-	arena := make([]byte, len(e.buf))
-	copy(arena, e.buf)
+	arena := e.arena(&p)
 	var shared [maxHeaders]kgo.RecordHeader
 	n, indexAt := e.headers(&shared, arena, &p)
 
@@ -136,7 +135,7 @@ func (e *Encoder) assemble(dst []*kgo.Record, p parts) []*kgo.Record {
 		b.record.Headers = b.headers[:n:n]
 		b.record.Timestamp = p.at
 		if i%each == 0 {
-			b.record.Value = arena[:p.valueEnd:p.valueEnd]
+			b.record.Value = cut(arena, e.valueOf(i/each))
 		}
 		dst = append(dst, &b.record)
 	}

@@ -27,6 +27,13 @@ func reference(s *schemas.Schema, payload []byte) (map[string]any, error) {
 	if _, err := d.Token(); err != io.EOF || m == nil {
 		return nil, fmt.Errorf("not one object")
 	}
+	var extras map[string]any
+	if s.Extras {
+		var err error
+		if extras, err = refExtras(s.Root, payload, m); err != nil {
+			return nil, err
+		}
+	}
 	if h, ok := m[schemas.HeaderField].(map[string]any); ok && s.ChangeEvent {
 		refFill(s, m, h)
 	}
@@ -34,25 +41,103 @@ func reference(s *schemas.Schema, payload []byte) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.Extras {
+		v[schemas.ExtrasField] = nil
+		if len(extras) > 0 {
+			v[schemas.ExtrasField] = extras
+		}
+	}
 	return v, nil
+}
+
+// refExtras takes what the schema lacks out of a payload and returns it by path.
+func refExtras(n *schemas.Node, raw json.RawMessage, m map[string]any) (map[string]any, error) {
+	x := refExtra{}
+	return x, x.object(n, "", raw, m)
+}
+
+// refExtra has the JSON text of unknown keys by path.
+type refExtra map[string]any
+
+func (x refExtra) value(n *schemas.Node, path string, raw json.RawMessage, v any) error {
+	switch v := v.(type) {
+	case map[string]any:
+		if rec := refBranch(n, schemas.KindRecord); rec != nil && !isDiff(n, v) {
+			return x.object(rec, path, raw, v)
+		}
+	case []any:
+		list := refBranch(n, schemas.KindArray)
+		if list == nil {
+			break
+		}
+		var texts []json.RawMessage
+		if err := json.Unmarshal(raw, &texts); err != nil {
+			return err
+		}
+		for i, text := range texts {
+			if err := x.value(list.Items, fmt.Sprintf("%s[%d]", path, i), text, v[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (x refExtra) object(rec *schemas.Node, path string, raw json.RawMessage, m map[string]any) error {
+	var texts map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &texts); err != nil {
+		return err
+	}
+	for k, text := range texts {
+		at := path + "." + k
+		if path == "" {
+			at = k
+		} else if strings.HasPrefix(k, "[") && !strings.HasSuffix(path, "]") {
+			at = path + k
+		}
+		if i := rec.Field(k); i >= 0 && k != schemas.ExtrasField {
+			if err := x.value(rec.Fields[i].Type, at, text, m[k]); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, twice := x[at]; twice {
+			return fmt.Errorf("%s twice", at)
+		}
+		delete(m, k)
+		x[at] = string(text)
+	}
+	return nil
 }
 
 // refFill completes the header's lists.
 func refFill(s *schemas.Schema, m, h map[string]any) {
 	var changed, nulled, diffs []any
-	for _, f := range s.Root.Fields {
-		v, present := m[f.Name]
-		if !present || f.Name == schemas.HeaderField {
-			continue
+	// Fields of the event first, then the parts of compound ones.
+	for _, parts := range []bool{false, true} {
+		for _, f := range s.Root.Fields {
+			v, present := m[f.Name]
+			compound, object := v.(map[string]any)
+			object = object && refBranch(f.Type, schemas.KindRecord) != nil && !isDiff(f.Type, compound)
+			if present && f.Name != schemas.HeaderField && object == parts {
+				refList(f.Name, f.Type, v, &changed, &nulled, &diffs)
+			}
 		}
-		refList(f.Name, f.Type, v, &changed, &nulled, &diffs)
 	}
 	if h["changeType"] != "UPDATE" {
 		changed, nulled = nil, nil
 	}
 	for name, list := range map[string][]any{"changedFields": changed, "nulledFields": nulled, "diffFields": diffs} {
-		if given, ok := h[name].([]any); h[name] == nil || ok && len(given) == 0 {
+		given, ok := h[name].([]any)
+		switch {
+		case h[name] == nil || ok && len(given) == 0:
 			h[name] = append([]any{}, list...)
+		case ok && name != "changedFields":
+			for _, field := range list {
+				if !slices.Contains(given, field) {
+					h[name] = append(h[name].([]any), field)
+				}
+			}
 		}
 	}
 }

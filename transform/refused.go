@@ -8,16 +8,19 @@ import (
 
 // SchemaRefused reports whether the schema of an event, and so every event that
 // names it, is refused for good, though the event itself may be fine: the
-// registry calls it incompatible, Salesforce does not know its id, or the
+// registry calls it incompatible or shall not be given it, Salesforce does not know its id,
+// no schema can be made of a PushTopic, or the
 // configuration does not fit it. Setting such events aside one by one would be
 // wrong; somebody must change something first.
 func SchemaRefused(err error) bool {
 	var (
 		incompatible *schemas.IncompatibleError
 		fetch        *schemas.FetchError
+		unregistered *schemas.NotRegisteredError
+		topic        *schemas.TopicError
 		config       *ConfigError
 	)
-	if errors.As(err, &incompatible) || errors.As(err, &config) {
+	if errors.As(err, &incompatible) || errors.As(err, &topic) || errors.As(err, &unregistered) || errors.As(err, &config) {
 		return true
 	}
 	return errors.As(err, &fetch) && !schemas.Retryable(err)

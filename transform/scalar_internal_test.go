@@ -208,7 +208,7 @@ func TestFind(t *testing.T) {
 	for _, n := range names {
 		rec.fields = append(rec.fields, fieldPlan{name: n})
 	}
-	rec.hash()
+	rec.hash(len(rec.fields))
 	for i, n := range names {
 		if got := rec.find([]byte(n)); got != i {
 			t.Errorf("%s found at %d, is at %d", n, got, i)

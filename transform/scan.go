@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"unicode/utf8"
 )
 
 // kind is what the payload has for a field.
@@ -19,6 +20,7 @@ const (
 	kindObject // a record: its own slots say more
 	kindArray  // span in aux: already encoded
 	kindDiff   // span of the diff text without the quotes, in the payload
+	kindRaw    // span of a value of any kind but text, in the payload
 )
 
 // slot is where the value of one field was found.
@@ -45,9 +47,16 @@ type scan struct {
 
 	root   *recordPlan // whose fields the header's lists name
 	header *headerPlan // nil unless the event is a change event
+	note   *notePlan   // of a schema that the bridge made
 	ids    []span      // the elements of the header's recordIds
 
 	nulls, diffs int // how many were read: most events have none to list
+	given        []given
+	names        *nameTable // of the row that is written; nil if the value is the event
+	holes        []int32    // where in the value the record's id goes
+
+	keep   bool // unknown keys are extras rather than an error
+	extras []extra
 
 	scratch []byte // for texts that need their escapes resolved
 }
@@ -56,12 +65,17 @@ type scan struct {
 func (s *scan) reset(payload []byte, cd *codec) {
 	s.p = payload
 	s.root = cd.root
+	s.note = &cd.note
 	s.header = nil
 	if cd.schema.ChangeEvent {
 		s.header = &cd.header
 	}
 	s.aux = s.aux[:0]
 	s.ids = s.ids[:0]
+	s.given = s.given[:0]
+	s.holes = s.holes[:0]
+	s.keep = cd.schema.Extras
+	s.extras = s.extras[:0]
 	s.nulls, s.diffs = 0, 0
 	if cap(s.slots) < cd.root.slots {
 		s.slots = make([]slot, cd.root.slots)
@@ -108,18 +122,16 @@ func (s *scan) record(i int, rec *recordPlan, base int) (int, error) {
 			key = s.scratch
 		}
 		f := rec.find(key)
-		if f < 0 {
-			return i, &UnknownFieldError{Path: string(key), Schema: rec.name}
-		}
-		field := &rec.fields[f]
-		if s.slots[base+f].kind != kindAbsent {
-			return i, within(field.name, &FieldError{Found: "the key twice", Expected: "each key once"})
-		}
 		if i = s.space(end + 1); s.at(i) != ':' {
-			return i, s.syntax(i, "expected a colon")
+			return i, within(string(key), s.syntax(i, "expected a colon"))
 		}
-		if i, err = s.value(s.space(i+1), field.typ, base+f, base+field.sub); err != nil {
-			return i, within(field.name, err)
+		if i = s.space(i + 1); f < 0 {
+			i, err = s.unknown(i, rec, key)
+		} else {
+			i, err = s.field(i, &rec.fields[f], base+f, base+rec.fields[f].sub)
+		}
+		if err != nil {
+			return i, err
 		}
 		switch i = s.space(i); s.at(i) {
 		case ',':
@@ -132,9 +144,28 @@ func (s *scan) record(i int, rec *recordPlan, base int) (int, error) {
 	}
 }
 
+// field reads the value at i of a field into slot at.
+func (s *scan) field(i int, f *fieldPlan, at, sub int) (int, error) {
+	if s.slots[at].kind != kindAbsent {
+		return i, within(f.name, &FieldError{Found: "the key twice", Expected: "each key once"})
+	}
+	kept := len(s.extras)
+	next, err := s.value(i, f.typ, at, sub)
+	if err != nil {
+		return i, within(f.name, err)
+	}
+	if len(s.extras) > kept {
+		s.extrasWithin(f.name, kept)
+	}
+	return next, nil
+}
+
 // value reads the value at i into slot at; sub is the first slot of the record
 // that it may be. It returns the place after the value.
 func (s *scan) value(i int, t *typePlan, at, sub int) (int, error) {
+	if t.raw && s.at(i) != '"' {
+		return s.raw(i, at)
+	}
 	switch c := s.at(i); c {
 	case '"':
 		end, escaped, err := s.text(i + 1)
@@ -201,7 +232,7 @@ func (s *scan) isDiff(i int) bool {
 }
 
 func (s *scan) diff(i, at int) (int, error) {
-	if s.header == nil || !s.header.diffs || at >= s.root.slots {
+	if s.header == nil || s.header.diffs == 0 || at >= s.root.slots {
 		return i, &FieldError{Found: "a diff", Expected: "a text: there is no diffFields to list a diff in"}
 	}
 	i = s.space(s.space(i+1) + len(`"diff"`))
@@ -209,7 +240,7 @@ func (s *scan) diff(i, at int) (int, error) {
 		return i, s.syntax(i, "expected a colon")
 	}
 	if i = s.space(i + 1); s.at(i) != '"' {
-		return i, &FieldError{Path: "diff", Field: "diff", Found: "something else", Expected: "a text"}
+		return i, &FieldError{Path: "diff", Found: s.kindAt(i), Expected: "a text"}
 	}
 	end, escaped, err := s.text(i + 1)
 	if err != nil {
@@ -235,9 +266,13 @@ func (s *scan) array(i int, items *typePlan, at int) (int, error) {
 		if s.json && n > 0 {
 			s.aux = append(s.aux, ',')
 		}
+		kept := len(s.extras)
 		next, err := s.item(i, items, at)
 		if err != nil {
 			return i, within("["+strconv.Itoa(n)+"]", err)
+		}
+		if len(s.extras) > kept {
+			s.extrasWithin("["+strconv.Itoa(n)+"]", kept)
 		}
 		n++
 		i = s.space(next)
@@ -282,9 +317,8 @@ func (s *scan) item(i int, t *typePlan, at int) (int, error) {
 	if err != nil {
 		return i, err
 	}
-	if s.header != nil && at == s.header.ids && s.slots[base].kind == kindText {
-		sl := s.slots[base]
-		s.ids = append(s.ids, span{sl.start, sl.end, sl.escaped})
+	if s.header != nil && s.slots[base].kind == kindText {
+		s.headerItem(at, &s.slots[base])
 	}
 	// Arrays inside the element are encoded in aux already; the element is
 	// written behind them and then moved into their place.
@@ -299,6 +333,21 @@ func (s *scan) item(i int, t *typePlan, at int) (int, error) {
 	}
 	s.slots = s.slots[:base]
 	return next, nil
+}
+
+// headerItem remembers a text of one of the header's lists, if slot at is one.
+func (s *scan) headerItem(at int, sl *slot) {
+	text := span{sl.start, sl.end, sl.escaped}
+	switch at {
+	case s.header.ids:
+		s.ids = append(s.ids, text)
+	case s.header.nulls:
+		s.given = append(s.given, given{listNulled, text})
+	case s.header.diffs:
+		s.given = append(s.given, given{listDiff, text})
+	case s.header.changed:
+		s.given = append(s.given, given{listChanged, text})
+	}
 }
 
 // at returns the byte at i, 0 behind the end: no JSON has a 0 outside texts.
@@ -375,7 +424,15 @@ func (s *scan) syntax(i int, what string) error {
 	if i >= len(s.p) {
 		return &EventError{Reason: "the payload is cut off: " + what, Offset: len(s.p)}
 	}
-	return &EventError{Reason: what, Offset: i}
+	return &EventError{Reason: what, Found: byteName(s.p[i]), Offset: i}
+}
+
+// byteName shows one byte of a payload in an error.
+func byteName(c byte) string {
+	if c < utf8.RuneSelf {
+		return fmt.Sprintf("%q", rune(c))
+	}
+	return fmt.Sprintf("the byte 0x%02x", c)
 }
 
 func mismatch(found string, t *typePlan) error {

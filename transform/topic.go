@@ -59,6 +59,27 @@ func compileTopic(setting, text string) (*topicTemplate, error) {
 	return t, nil
 }
 
+// isAPIName reports whether a name can be one that Salesforce gives to objects
+// and events: letters, digits and underscores, and much shorter than this.
+func isAPIName(name string) bool {
+	const most = 120
+	for i := range len(name) {
+		if c := name[i]; c == '.' || c == '-' || illegalInTopic(rune(c)) {
+			return false
+		}
+	}
+	return name != "" && len(name) <= most
+}
+
+// badObject is the error of an event whose object has no possible name.
+func badObject(ch *channel, object string) error {
+	found, expected := quoted("the text", []byte(object)), "an API name of letters, digits and underscores"
+	if ch.change {
+		return headerError("entityName", found, expected)
+	}
+	return &EventError{Offset: -1, Reason: "EventApiName: found " + found + ", expected " + expected}
+}
+
 func illegalInTopic(r rune) bool {
 	switch {
 	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '_', r == '-':
@@ -100,4 +121,56 @@ func (t *topicTemplate) topic(prefix, object, channel, change string) (string, e
 		return "", &ConfigError{Setting: t.setting, Reason: fmt.Sprintf("%q gives the topic %q, which is %s", t.text, name, reason)}
 	}
 	return name, nil
+}
+
+// family is what a channel carries.
+type family uint8
+
+const (
+	platformEvents family = iota
+	changeEvents
+	pushTopics
+	genericChannels
+)
+
+// newChannel tells what the name of a channel says. A PushTopic's filter is no
+// part of its name. Names in topics have dots for slashes, and underscores for
+// what Kafka allows in none; what a generic channel has for an object begins with
+// "u.", so that it is never taken for the name of another family's.
+func newChannel(name string) (ch *channel, ok bool) {
+	ch = &channel{name: name, text: []byte(name)}
+	kind, short, ok := strings.Cut(strings.TrimPrefix(name, "/"), "/")
+	switch kind {
+	case "data":
+		ch.family, ch.change = changeEvents, true
+	case "event":
+		ch.family = platformEvents
+	case "topic":
+		ch.family = pushTopics
+		short, _, _ = strings.Cut(short, "?")
+		ch.pushTopic = short
+	case "u":
+		ch.family = genericChannels
+	default:
+		return nil, false
+	}
+	ch.short = strings.ReplaceAll(short, "/", ".")
+	switch ch.family {
+	case pushTopics:
+		ch.short = legalInTopic(ch.short)
+		ch.object = ch.short
+	case genericChannels:
+		ch.short = legalInTopic(ch.short)
+		ch.object = "u." + ch.short
+	}
+	return ch, ok && short != "" && strings.HasPrefix(name, "/")
+}
+
+func legalInTopic(name string) string {
+	return strings.Map(func(r rune) rune {
+		if illegalInTopic(r) {
+			return '_'
+		}
+		return r
+	}, name)
 }

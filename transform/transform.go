@@ -14,14 +14,17 @@ type Event struct {
 	Channel string
 	// Position of the event in its stream: an opaque text.
 	Position string
-	// SchemaID is data.schema: which schema the payload follows.
+	// SchemaID is data.schema: which schema the payload follows. Events of
+	// PushTopics and generic channels have none; Encode fills in the id of the
+	// schema that it used.
 	SchemaID string
 	// UUID is data.event.EventUuid, empty if the event has none.
 	UUID string
 	// APIName is data.event.EventApiName, empty if the event has none.
 	APIName string
-	// Payload is data.payload, a JSON object. It is not modified, and records
-	// do not refer to it.
+	// Payload is data.payload, a JSON object; of an event of a PushTopic or a
+	// generic channel the whole data member. It is not modified, and records do
+	// not refer to it.
 	Payload []byte
 	// ReceivedAt is the timestamp of records of an event without a time of its
 	// own.
@@ -34,8 +37,10 @@ type Format uint8
 const (
 	// Avro is Avro binary by the event's schema.
 	Avro Format = iota
-	// JSON is the same logical record as JSON, without a registry.
+	// JSON is the same logical record as JSON.
 	JSON
+	// Raw is the payload as Salesforce sent it, byte for byte.
+	Raw
 )
 
 // String returns the format's name in configurations.
@@ -45,6 +50,8 @@ func (f Format) String() string {
 		return "avro"
 	case JSON:
 		return "json"
+	case Raw:
+		return "raw"
 	}
 	return fmt.Sprintf("Format(%d)", uint8(f))
 }
@@ -66,14 +73,18 @@ type Config struct {
 	// Schemas hands out the events' schemas.
 	Schemas *schemas.Catalog
 	// Registry of the schemas; nil for none. It must not be a nil pointer in a
-	// non-nil interface. Unused by format JSON.
+	// non-nil interface. Used by format Avro, and by JSON with JSONSchema.
 	Registry Registrar
+	// JSONSchema registers a JSON Schema of the records of format JSON and puts
+	// its id before each value, as Confluent's serializer does.
+	JSONSchema bool
 	// Format of the values.
 	Format Format
 	// TopicTemplate of the topics, default [DefaultTopicTemplate]: a text with
 	// any of {{.Prefix}}, {{.Object}} (entity name of a change event, API name
-	// of a platform event), {{.Channel}} (without /data/ or /event/) and
-	// {{.ChangeType}} (empty for platform events).
+	// of a platform event, name of a PushTopic, u.a.b of /u/a/b), {{.Channel}}
+	// (without its first segment) and {{.ChangeType}} (empty for platform and
+	// generic events; created, updated, deleted, undeleted of a PushTopic).
 	TopicTemplate string
 	// Prefix is what {{.Prefix}} stands for.
 	Prefix string
@@ -82,6 +93,9 @@ type Config struct {
 	// Tombstone says for a topic whether a DELETE is followed by a tombstone;
 	// nil for never. It is asked once for each topic, so it may be slow.
 	Tombstone func(topic string) bool
+	// SourceName and Version are what the envelope debezium has as source.name
+	// and source.version; the name is by default the org's id.
+	SourceName, Version string
 	// Subject strategy of the schemas in the registry.
 	Subject schemas.SubjectStrategy
 }
@@ -95,19 +109,27 @@ type StreamOptions struct {
 	// are keyed by record id. An event without a value in the field is keyed
 	// as if none were configured; one whose schema lacks it is a [*ConfigError].
 	KeyField string
+	// Extras keeps the keys that an event has and its schema lacks, in place of
+	// [*UnknownFieldError]: the value's schema is then Salesforce's with one more
+	// field at the end, see [schemas.WithExtras].
+	Extras bool
+	// Envelope is the shape of the values, for /data/ and /event/ channels.
+	Envelope schemas.Envelope
 }
 
 // Meta is what the caller may want to know of an event beside its records.
 type Meta struct {
-	// Object is the entity name or the platform event's API name.
+	// Object is what the topic template has for it.
 	Object string
-	// ChangeType such as UPDATE; empty for a platform event.
+	// ChangeType such as UPDATE; empty for a platform or a generic event.
 	ChangeType string
 	// Time is when the event happened: commitTimestamp or CreatedDate.
 	Time time.Time
 	// Records and Tombstones count what was appended; tombstones are not
 	// counted as records.
 	Records, Tombstones int
+	// Extras counts the keys that the event's schema lacks and that were kept.
+	Extras int
 	// Gap is set if the event says that something happened that it does not
 	// carry.
 	Gap *Gap

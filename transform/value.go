@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // appendAny writes the value in slot at in the scan's format.
@@ -23,7 +24,9 @@ func (s *scan) appendRecord(dst []byte, rec *recordPlan, base int) ([]byte, erro
 		sl := &s.slots[base+i]
 		switch {
 		case sl.leftOut(f):
-			dst, err = s.appendAbsent(dst, f)
+			dst, err = s.appendAbsent(dst, f, sl.kind)
+		case f.fill != listNone && s.completes(f):
+			dst = s.appendList(dst, f, sl)
 		default:
 			dst, err = s.appendValue(dst, f.typ, base+i, base+f.sub)
 		}
@@ -45,12 +48,18 @@ func (sl *slot) leftOut(f *fieldPlan) bool {
 	return sl.empty && f.fill != listNone
 }
 
-func (s *scan) appendAbsent(dst []byte, f *fieldPlan) ([]byte, error) {
+func (s *scan) appendAbsent(dst []byte, f *fieldPlan, k kind) ([]byte, error) {
 	switch f.absent {
 	case absentNull:
 		return binary.AppendVarint(dst, f.typ.nullIndex), nil
 	case absentDefault:
 		return append(dst, f.defaultAvro...), nil
+	case absentExtras:
+		return s.appendExtras(dst), nil
+	case absentNullFields:
+		return s.appendNullFields(dst), nil
+	case absentPayloadJSON:
+		return s.appendRawPayload(dst), nil
 	case absentFilled:
 		n := s.countListed(f.fill)
 		if n > 0 {
@@ -62,7 +71,11 @@ func (s *scan) appendAbsent(dst []byte, f *fieldPlan) ([]byte, error) {
 		}
 		return append(dst, 0), nil
 	}
-	return dst, &FieldError{Found: "nothing or null", Expected: "a value: Salesforce's schema lets the field be neither null nor absent"}
+	found := "no such key"
+	if k == kindNull {
+		found = "null"
+	}
+	return dst, &FieldError{Found: found, Expected: f.typ.some + ", always: Salesforce's schema lets the field be neither null nor absent"}
 }
 
 // appendValue writes the value in slot at as Avro binary. The scan has checked
@@ -140,7 +153,7 @@ func symbol(t *typePlan, b *branch, text []byte) (int, error) {
 			return i, nil
 		}
 	}
-	return 0, &FieldError{Found: quoted("the symbol", text), Expected: "a symbol of " + t.expected}
+	return 0, &FieldError{Found: quoted("the symbol", text), Expected: "one of " + strings.Join(b.node.Symbols, ", ") + ", for " + t.expected}
 }
 
 // temporal reads a text for a field that counts.
@@ -204,71 +217,4 @@ func integer(t *typePlan, b *branch, text []byte) (int64, error) {
 		return 0, &FieldError{Found: quoted("the number", text) + ", which " + why, Expected: t.expected}
 	}
 	return v, nil
-}
-
-// isUpdate reports whether the event says that fields of a record changed.
-func (s *scan) isUpdate() bool {
-	return s.header != nil && s.slots[s.header.change].kind == kindText &&
-		string(s.bytes(&s.slots[s.header.change])) == "UPDATE"
-}
-
-// countListed returns how many fields a header list has that we fill.
-func (s *scan) countListed(list listed) int {
-	n := 0
-	s.eachListed(list, func(string) { n++ })
-	return n
-}
-
-// eachListed calls yield with the name of each field of the body that belongs
-// into a header list.
-func (s *scan) eachListed(list listed, yield func(string)) {
-	switch {
-	case list == listDiff && s.diffs == 0, list == listNulled && s.nulls == 0:
-		return
-	case list != listDiff && !s.isUpdate():
-		return
-	}
-	for i := range s.root.fields {
-		if s.header != nil && i == s.header.field {
-			continue
-		}
-		f := &s.root.fields[i]
-		k := s.slots[i].kind
-		if k != kindObject {
-			if belongs(list, k) {
-				yield(f.name)
-			}
-			continue
-		}
-		for c, child := range f.children {
-			s.listChild(list, f.typ.object.rec, c, f.sub, child, yield)
-		}
-	}
-}
-
-// listChild handles field c of a record whose slots start at base. Salesforce's
-// compounds nest one level; deeper ones are named by their whole path.
-func (s *scan) listChild(list listed, rec *recordPlan, c, base int, name string, yield func(string)) {
-	k := s.slots[base+c].kind
-	if k != kindObject {
-		if belongs(list, k) {
-			yield(name)
-		}
-		return
-	}
-	f := &rec.fields[c]
-	for g := range f.typ.object.rec.fields {
-		inner := f.typ.object.rec
-		s.listChild(list, inner, g, base+f.sub, name+"."+inner.fields[g].name, yield)
-	}
-}
-
-func belongs(list listed, k kind) bool {
-	switch list {
-	case listChanged:
-		return k != kindAbsent
-	case listNulled:
-		return k == kindNull
-	}
-	return k == kindDiff
 }

@@ -28,7 +28,6 @@ package oracle
 import (
 	"fmt"
 	"iter"
-	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -36,8 +35,8 @@ import (
 	"github.com/sfbridge/bridge/integration/orgsim"
 )
 
-// PlatformEvent is the Operation of records that are no change events, and
-// Tombstone that of records without a value.
+// PlatformEvent is the Operation of records of events without a type, also those
+// of generic channels, and Tombstone that of records without a value.
 const (
 	PlatformEvent = "EVENT"
 	Tombstone     = "TOMBSTONE"
@@ -49,8 +48,8 @@ type Record struct {
 	Channel   string
 	ReplayID  int64
 	Index     int    // among the records of one event
-	Key       string // record id, or EventUuid
-	Operation string // change type, or one of the above
+	Key       string // record id, or EventUuid, or channel#replay id
+	Operation string // change type, that of a PushTopic's event, or one of the above
 }
 
 func (r Record) String() string {
@@ -58,16 +57,20 @@ func (r Record) String() string {
 }
 
 // Expected lists the records that the ledger demands of a bridge that
-// subscribes to the channels.
+// subscribes to the channels, which may have the filters of PushTopics.
 func Expected(ledger iter.Seq[orgsim.Entry], channels []string) []Record {
 	var out []Record
 	for e := range ledger {
-		for _, channel := range e.Channels {
-			if !slices.Contains(channels, channel) {
+		for _, channel := range channels {
+			if !e.On(channel) {
 				continue
 			}
 			if e.ChangeType == "" {
-				out = append(out, Record{Channel: channel, ReplayID: e.ReplayID, Key: e.UUID, Operation: PlatformEvent})
+				key := e.UUID
+				if key == "" {
+					key = channel + "#" + strconv.FormatInt(e.ReplayID, 10) // of a generic channel
+				}
+				out = append(out, Record{Channel: channel, ReplayID: e.ReplayID, Key: key, Operation: PlatformEvent})
 			}
 			for i, id := range e.RecordIDs {
 				out = append(out, Record{Channel: channel, ReplayID: e.ReplayID, Index: i, Key: id, Operation: e.ChangeType})

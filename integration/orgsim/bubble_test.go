@@ -74,6 +74,28 @@ func TestRoundTripperStreamsAndHolds(t *testing.T) {
 	})
 }
 
+// What compresses one reply compresses the next, also after one that was cut off
+// in its midst.
+func TestCompressedRepliesAfterACut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOrg(t, Config{Gzip: true})
+		c := newClient(t, o, inProcess, o.RoundTripper()).ready(-1, "/event/Order__e")
+		for range 3 {
+			_, err := o.Publish("Order__e", nil)
+			check(t, err)
+			if got := c.collect(1); len(got) != 1 {
+				t.Fatalf("got %+v", got)
+			}
+			o.CutConnections(50)
+			_, err = o.Publish("Order__e", nil)
+			check(t, err)
+			if _, body, err := c.send(t.Context(), map[string]any{"channel": "/meta/connect", "connectionType": "long-polling"}); err == nil {
+				t.Errorf("a cut reply is whole: %q", body)
+			}
+		}
+	})
+}
+
 func TestLoadKeepsItsRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOrg(t, Config{})

@@ -29,6 +29,7 @@ type logged struct {
 	key      string
 	sequence int
 	schema   string
+	row      map[string]any // of a PushTopic's event: the selected fields
 }
 
 const chunkSize = 1024

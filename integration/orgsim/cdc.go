@@ -15,13 +15,15 @@ type rendered struct {
 	changed []string
 	ids     []string
 	uuid    string
-	sameID  bool // shares the replay id of the event before it
-	gapSeq  int  // sequence numbers left out before it
+	sameID  bool  // shares the replay id of the event before it
+	gapSeq  int   // sequence numbers left out before it
+	note    *note // in place of all others
 }
 
 // commit turns what the transaction touched into events on the bus.
 func (tx *Tx) commit() {
 	var out []rendered
+	var done []settled
 	bodies := tx.o.bodies[:0]
 	for _, s := range tx.staged {
 		var change string
@@ -32,7 +34,10 @@ func (tx *Tx) commit() {
 			out = append(out, rendered{ob: s.ob, body: bodies[at:len(bodies):len(bodies)], uuid: s.uuid})
 			continue
 		}
-		if change = s.settle(); change == "" || s.ob.def.NoCapture {
+		if change = s.settle(); change != "" && len(tx.o.topics) > 0 {
+			done = append(done, settled{s, change})
+		}
+		if change == "" || s.ob.def.NoCapture {
 			continue
 		}
 		bodies, changed = s.body(bodies, change, tx.o)
@@ -44,6 +49,7 @@ func (tx *Tx) commit() {
 		}
 		out = append(out, rendered{ob: s.ob, change: change, body: body, changed: changed, ids: []string{s.rec.id}})
 	}
+	out = append(out, tx.notes(done)...)
 	tx.o.put(tx.user.id, tx.origin, out)
 	tx.o.bodies = bodies
 }
@@ -162,8 +168,12 @@ func (o *Org) put(user, origin string, events []rendered) {
 	shares := o.shares(len(events))
 	for i := range events {
 		e := &events[i]
-		if !e.sameID && (!shares || i == 0) {
+		if e.note != nil || !e.sameID && (!shares || i == 0) {
 			o.replay += o.gap()
+		}
+		if e.note != nil {
+			batch = append(batch, e.note.log(o, o.replay, commit, key))
+			continue
 		}
 		seq += 1 + e.gapSeq
 		entry := logged{replay: o.replay, commit: commit, typ: e.ob.typ, change: e.change, ids: e.ids,

@@ -26,8 +26,11 @@ type Config struct {
 
 	Objects  []Object  // none: DefaultObjects
 	Channels []Channel // custom channels, /data/X__chn and /event/X__chn
-	Users    []User    // none: DefaultUser; the first one makes changes that name no user
-	Apps     []App     // none: DefaultApp(nil)
+	// PushTopics and StreamingChannels (/u/…) that the org begins with.
+	PushTopics        []PushTopic
+	StreamingChannels []string
+	Users             []User // none: DefaultUser; the first one makes changes that name no user
+	Apps              []App  // none: DefaultApp(nil)
 
 	TokenLifetime    time.Duration // idle time after which an access token ends; default 2 h
 	MaxAssertion     time.Duration // how far ahead a JWT's exp may lie; default 5 min

@@ -25,6 +25,10 @@ type controlRequest struct {
 	Advance    string   `json:"advance"`
 	Keep       *int     `json:"keep"`
 	User       string   `json:"user"`
+
+	Topic   PushTopic       `json:"topic"`
+	Channel string          `json:"channel"`
+	Payload json.RawMessage `json:"payload"`
 }
 
 func (q *controlRequest) ids() []string {
@@ -59,6 +63,20 @@ func controlActions() map[string]controlAction {
 		"publish": func(o *Org, q *controlRequest) (any, error) {
 			uuid, err := o.Publish(q.Object, q.Fields)
 			return map[string]string{"uuid": uuid}, err
+		},
+		"push-topic": func(o *Org, q *controlRequest) (any, error) {
+			id, err := o.CreatePushTopic(q.Topic)
+			return map[string]string{"id": id}, err
+		},
+		"push-topic/query": func(o *Org, q *controlRequest) (any, error) {
+			return countAnswer{1}, o.EditPushTopic(q.Topic.Name, q.Topic.Query)
+		},
+		"streaming-channel": func(o *Org, q *controlRequest) (any, error) {
+			id, err := o.CreateStreamingChannel(q.Channel)
+			return map[string]string{"id": id}, err
+		},
+		"push": func(o *Org, q *controlRequest) (any, error) {
+			return countAnswer{1}, o.PushJSON(q.Channel, q.Payload)
 		},
 		"emit": func(o *Org, q *controlRequest) (any, error) {
 			return countAnswer{1}, o.Emit(q.Object, q.ChangeType, q.ids()...)

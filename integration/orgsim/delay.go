@@ -84,7 +84,7 @@ func (o *Org) tip(members []bool) int {
 	o.bus.mu.Unlock()
 	at := v.end
 	for i := v.end - 1; slowest > 0 && i >= v.first && v.at(i).commit+slowest > v.now; i-- {
-		if e := v.at(i); members[e.typ.index] && e.due > v.now {
+		if e := v.at(i); has(members, e.typ) && e.due > v.now {
 			at = i
 		}
 	}

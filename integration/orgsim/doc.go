@@ -7,7 +7,12 @@
 // An [Org] keeps records of configurable objects. Changes to them become change
 // events as Salesforce makes them: headers, transaction keys, partial compound
 // fields, merged events, Avro schemas that get a new id when a field is added.
-// Platform events are published beside them. All events lie on one bus with
+// Platform events are published beside them. A change of a record that a PushTopic
+// asks for gives an event of /topic/<Name> as well, those of one transaction in
+// reverse, with fields of REST's types; subscriptions may filter them
+// (/topic/Name?Field='x'). Texts that are pushed on a generic channel, /u/…, are
+// events too. PushTopics and streaming channels are created by Config, by method,
+// or over REST as in the real service. All events lie on one bus with
 // random gaps between the replay ids, and every channel (single-entity,
 // /data/ChangeEvents, custom) is a view of it. Clients log in with the JWT
 // bearer, client credentials or password flow, read schemas and records over
@@ -129,8 +134,11 @@
 //
 // # What it does not do
 //
-// Bulk API, Pub/Sub API, PushTopics, generic streaming, composite resources,
-// upsert, channel enrichment and filters, sharing. The shape of
+// Bulk API, Pub/Sub API, composite resources, upsert, channel enrichment and
+// filters of custom channels, sharing. PushTopics know SELECT fields FROM object
+// with comparisons joined by AND, all retention is that of Config, an edited
+// PushTopic keeps its name and object, and a generic push to single users reaches
+// nobody; neither PushTopics nor streaming channels are ever deleted. The shape of
 // a message does not depend on the endpoint's version. Queries know one object,
 // AND, ORDER BY one field and LIMIT, and come in one page. Advice with an
 // interval gives the session no more time than without. Deleted records stay

@@ -30,10 +30,13 @@ type event struct {
 	Data    struct {
 		Schema  string          `json:"schema"`
 		Payload json.RawMessage `json:"payload"`
+		Sobject json.RawMessage `json:"sobject"`
 		Event   struct {
 			ReplayID     int64  `json:"replayId"`
 			EventUUID    string `json:"EventUuid"`
 			EventAPIName string `json:"EventApiName"`
+			Type         string `json:"type"`
+			CreatedDate  string `json:"createdDate"`
 		} `json:"event"`
 	} `json:"data"`
 	reply

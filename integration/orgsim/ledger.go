@@ -14,15 +14,17 @@ type Entry struct {
 	Event          string          `json:"event"`                // AccountChangeEvent, Order__e
 	Object         string          `json:"object"`               // Account, Invoice__c, Order__e
 	Channels       []string        `json:"channels"`             // every channel that carries it
-	ChangeType     string          `json:"changeType"`           // CREATE ... GAP_OVERFLOW; "" for a platform event
-	RecordIDs      []string        `json:"recordIds"`            // change events; more than one when merged
+	ChangeType     string          `json:"changeType"`           // CREATE ... GAP_OVERFLOW; created ... undeleted of a PushTopic; "" for platform and generic events
+	RecordIDs      []string        `json:"recordIds"`            // change events; more than one when merged; one of a PushTopic
 	UUID           string          `json:"uuid,omitempty"`       // platform events
 	TransactionKey string          `json:"transactionKey"`       //
 	Sequence       int             `json:"sequence"`             // within the transaction, from 1
 	Commit         time.Time       `json:"commit"`               // millisecond precision, UTC
 	Deliverable    time.Time       `json:"deliverable,omitzero"` // from when on, if not at once
 	SchemaID       string          `json:"schemaId"`             //
-	Payload        json.RawMessage `json:"payload,omitempty"`    // data.payload, byte for byte as it is delivered; do not modify
+	Payload        json.RawMessage `json:"payload,omitempty"`    // data.payload, byte for byte as it is delivered; do not modify; of a PushTopic data.sobject
+
+	row map[string]any // of a PushTopic's event: what On filters by
 }
 
 // Ledger returns everything published so far, in order. With
@@ -59,7 +61,7 @@ func entry(index int, e *logged) Entry {
 	out := Entry{
 		Index: index, ReplayID: e.replay, Event: e.typ.name, Object: e.typ.object, Channels: e.typ.channels,
 		ChangeType: e.change, RecordIDs: e.ids, UUID: e.uuid, TransactionKey: e.key, Sequence: e.sequence,
-		Commit: time.UnixMilli(e.commit).UTC(), SchemaID: e.schema,
+		Commit: time.UnixMilli(e.commit).UTC(), SchemaID: e.schema, row: e.row,
 		Payload: e.data[e.payload[0]:e.payload[1]:e.payload[1]],
 	}
 	if e.due > 0 {

@@ -1,7 +1,9 @@
 package orgsim
 
 import (
+	"compress/gzip"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -33,8 +35,13 @@ type Org struct {
 	delayRand    *rand.Rand
 	delays       map[string]Delay // by object; "": all others
 	due          map[string]int64 // by object: when its newest event can be delivered, epoch ms
+	topics       []*topic
+	topicIDs     *idMaker // of PushTopics and streaming channels: those of records do not depend on them
+	generic      []*streamingChannel
+	channelTypes int // types of event that belong to one channel, behind those of the objects
 
 	bus      *bus
+	named    sync.RWMutex // channels, which PushTopics and streaming channels add to
 	channels map[string]*channel
 	hub      hub
 	auth     auth
@@ -49,6 +56,7 @@ type Org struct {
 
 	offset  atomic.Int64 // clock, nanoseconds
 	buffers sync.Pool
+	zippers sync.Pool // a gzip.Writer has a megabyte of tables to make and to clear
 	mux     http.Handler
 }
 
@@ -68,6 +76,7 @@ type channel struct {
 	name    string
 	object  string // single-entity channels: the object
 	members []bool // by eventType.index
+	topic   *topic // of /topic/ channels
 }
 
 // Streams of the seed, one for each purpose, so that one does not disturb another.
@@ -80,6 +89,7 @@ const (
 	seedLoad
 	seedFaults
 	seedDelays
+	seedTopics
 )
 
 // New makes an org. It starts nothing.
@@ -96,8 +106,13 @@ func New(cfg Config) (*Org, error) {
 		cometdCalls: newRolling(time.Minute, 60), tokenCalls: newRolling(time.Hour, 60),
 	}
 	o.id = o.ids.id18("00D")
+	o.topicIDs = &idMaker{instance: o.ids.instance, next: map[string]int64{}, rnd: stream(seedTopics)}
 	o.hub = hub{sessions: map[string]*session{}, rnd: stream(seedSessions)}
 	o.auth = auth{tokens: map[string]*token{}, used: map[string]time.Time{}, rnd: stream(seedTokens)}
+	o.zippers.New = func() any {
+		gz, _ := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed) // a level that exists
+		return gz
+	}
 	o.buffers.New = func() any { b := make([]byte, 0, writeBuffer); return &b }
 	o.replay, o.commitNumber = cfg.FirstReplayID, cfg.FirstCommit
 	if o.replay == 0 {
@@ -110,6 +125,9 @@ func New(cfg Config) (*Org, error) {
 	o.addPeople()
 	o.addObjects()
 	o.addChannels()
+	if err := o.addStreaming(); err != nil {
+		return nil, err
+	}
 	o.mux = o.routes()
 	if cfg.Faults != nil {
 		if err := o.RunFaults(*cfg.Faults); err != nil {
@@ -203,7 +221,38 @@ func (o *Org) addChannels() {
 func (o *Org) ID() string { return o.id }
 
 // Channels lists every channel that may be subscribed to, sorted.
-func (o *Org) Channels() []string { return sortedKeys(o.channels) }
+func (o *Org) Channels() []string {
+	o.named.RLock()
+	defer o.named.RUnlock()
+	return sortedKeys(o.channels)
+}
+
+// addStreaming creates the PushTopics and generic channels that the org begins with.
+func (o *Org) addStreaming() error {
+	for _, t := range o.cfg.PushTopics {
+		if _, err := o.CreatePushTopic(t); err != nil {
+			return &ConfigError{"pushTopics." + t.Name, err.Error()}
+		}
+	}
+	for _, name := range o.cfg.StreamingChannels {
+		if _, err := o.CreateStreamingChannel(name); err != nil {
+			return &ConfigError{"streamingChannels." + name, err.Error()}
+		}
+	}
+	return nil
+}
+
+func (o *Org) channelNamed(name string) *channel {
+	o.named.RLock()
+	defer o.named.RUnlock()
+	return o.channels[name]
+}
+
+func (o *Org) addChannel(ch *channel) {
+	o.named.Lock()
+	defer o.named.Unlock()
+	o.channels[ch.name] = ch
+}
 
 // now is the org's time.
 func (o *Org) now() time.Time { return o.cfg.Now().Add(time.Duration(o.offset.Load())) }

@@ -123,6 +123,10 @@ func (c *restCall) from(object string, all bool) (rows []map[string]any, columns
 	}
 	c.o.mu.Lock()
 	defer c.o.mu.Unlock()
+	if (object == "PushTopic" || object == "StreamingChannel") && !c.user.denied[object] {
+		rows = c.streamingRows(object)
+		return rows, keySet(map[string]any{"Id": 0, "Name": 0, "Query": 0, "ApiVersion": 0, "IsActive": 0, "Description": 0, "NotifyForFields": 0}), nil
+	}
 	ob := c.o.objects[object]
 	if ob == nil || ob.def.IsEvent() || c.user.denied[object] {
 		return nil, nil, &RequestError{Status: 400, Code: "INVALID_TYPE", Message: fmt.Sprintf("sObject type '%s' is not supported. If you are attempting to use a custom object, be sure to append the '__c' after the entity name.", object)}

@@ -173,7 +173,8 @@ func (o *Org) newReplyWriter(w http.ResponseWriter, r *http.Request, cut int) *r
 func (b *replyWriter) compress(r *http.Request) {
 	if b.gz == nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		b.w.Header().Set("Content-Encoding", "gzip")
-		b.gz = gzip.NewWriter(b.w)
+		b.gz, _ = b.o.zippers.Get().(*gzip.Writer)
+		b.gz.Reset(b.w)
 		b.to = b.gz
 	}
 }
@@ -286,8 +287,12 @@ func (b *replyWriter) finish() {
 	}
 }
 
-// close gives the buffer back.
+// close gives the buffers back.
 func (b *replyWriter) close() {
+	if b.gz != nil {
+		b.o.zippers.Put(b.gz)
+		b.gz = nil
+	}
 	if cap(b.buf) <= 4*writeBuffer {
 		*b.boxed = b.buf[:0]
 		b.o.buffers.Put(b.boxed)

@@ -176,6 +176,12 @@ func (c *restCall) sobjects(path []string) error {
 	if len(path) == 2 && path[1] == "eventSchema" {
 		return c.schemaByName(path[0])
 	}
+	switch path[0] {
+	case "PushTopic":
+		return c.pushTopics(path[1:])
+	case "StreamingChannel":
+		return c.streamingChannels(path[1:])
+	}
 	ob := c.o.objects[path[0]]
 	if ob == nil || c.user.denied[path[0]] {
 		return errNotFound()

@@ -62,6 +62,7 @@ type subscription struct {
 	channel string
 	tail    []byte // what follows the data member of its messages
 	members []bool // by eventType.index, less what the user may not read
+	filter  []topicTerm
 	cursor  int    // index of the next event to look at
 	starved bool   // it gets nothing more
 	blocked bool   // within take and waiting: the event at cursor is still on its way
@@ -308,7 +309,7 @@ func (s *session) moveTo(i int) {
 // wants reports whether the event is for the subscription; one that is still
 // on its way stops it there.
 func (sub *subscription) wants(e *logged, i int, now int64) bool {
-	if i < sub.cursor || !sub.members[e.typ.index] || sub.starved || sub.blocked {
+	if i < sub.cursor || !has(sub.members, e.typ) || sub.starved || sub.blocked || sub.filter != nil && !holdsAll(sub.filter, e.row) {
 		return false
 	}
 	if e.due > now {

@@ -42,7 +42,7 @@ func (o *Org) Starve(s Starvation) error {
 	switch {
 	case !slices.Contains([]string{StarveSession, StarveSubscription, StarveTip, StarveForever}, s.Until):
 		return &ConfigError{"starvation", "until is " + quoted(s.Until)}
-	case s.Channel != "" && o.channels[s.Channel] == nil:
+	case s.Channel != "" && o.channelNamed(s.Channel) == nil:
 		return &ConfigError{"starvation", "no channel " + quoted(s.Channel)}
 	case s.Object != "" && o.objects[s.Object] == nil:
 		return &ConfigError{"starvation", "no object " + quoted(s.Object)}

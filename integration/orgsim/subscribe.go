@@ -71,7 +71,12 @@ func (o *Org) subscription(u *user, name string, replay json.RawMessage) (sub *s
 	case strings.Contains(name, "*"):
 		return nil, "403::Restricted channel"
 	}
-	ch := o.channels[strings.TrimSuffix(name, "/")]
+	name = strings.TrimSuffix(name, "/")
+	base, filter := name, ""
+	if strings.HasPrefix(name, "/topic/") {
+		base, filter, _ = strings.Cut(name, "?")
+	}
+	ch := o.channelNamed(base)
 	if ch == nil && o.cfg.SilentChannels {
 		return nil, ""
 	}
@@ -84,7 +89,16 @@ func (o *Org) subscription(u *user, name string, replay json.RawMessage) (sub *s
 		}
 		return nil, "403::Subscriber does not have access to the entity in this topic"
 	}
-	sub = &subscription{channel: ch.name, members: make([]bool, len(ch.members))}
+	sub = &subscription{channel: name, members: make([]bool, len(ch.members))}
+	if ch.topic != nil {
+		o.mu.Lock()
+		sub.filter, text = ch.topic.filterOf(filter)
+		o.mu.Unlock()
+		if text != "" {
+			return nil, text
+		}
+	}
+	copy(sub.members, ch.members)
 	tail, err := json.Marshal(ch.name)
 	if err != nil {
 		return nil, "400::Channel name not specified"

@@ -103,6 +103,11 @@ func importTable() []room {
 			ours:      []string{"integration/kafkatest", "integration/kafkatest/maven"},
 			testThird: []string{franz, avro},
 		},
+		{
+			path: "integration/pyreader", why: "a second foreign reader, which says what it saw in the form of the first",
+			ours:      []string{"integration/javareader", "integration/kafkatest", "integration/kafkatest/maven"},
+			testThird: []string{franz},
+		},
 	}
 }
 

@@ -39,6 +39,7 @@ type bridge struct {
 	store     *replay.Store
 	catalog   *schemas.Catalog
 	registry  *schemas.Registry
+	history   *pipeline.SchemaHistory
 	allowance atomic.Pointer[allowance]
 }
 
@@ -55,7 +56,7 @@ func (b *bridge) open(ctx context.Context) (err error) {
 	if err := reachKafka(ctx, b.kafka, b.cfg.Kafka.Brokers); err != nil {
 		return err
 	}
-	b.catalog = schemas.NewCatalog(fetcher{b.org.rest})
+	b.catalog = schemas.NewCatalog(fetcher{b.org.rest}).WithTopics(fetcher{b.org.rest})
 	if err := b.openRegistry(); err != nil {
 		return err
 	}
@@ -67,19 +68,48 @@ func (b *bridge) open(ctx context.Context) (err error) {
 	if err != nil {
 		return outside("positions topic", err)
 	}
-	return nil
+	if b.cfg.Format == config.FormatRaw {
+		return nil // its records have no schema that could change
+	}
+	b.history, err = b.schemaHistory(ctx)
+	return err
 }
 
-// fetcher marks the answers of the schema endpoint that asking again does not
-// change.
+// fetcher asks the org what a catalog wants to know, and marks the answers that
+// asking again does not change.
 type fetcher struct{ rest *salesforce.Client }
 
 func (f fetcher) EventSchema(ctx context.Context, id string) ([]byte, error) {
 	text, err := f.rest.EventSchema(ctx, id)
-	if err != nil && ctx.Err() == nil && !salesforce.Retryable(err) && !salesforce.Unauthorized(err) {
-		return nil, schemas.Permanent(err)
+	return text, lasting(ctx, err)
+}
+
+func (f fetcher) TopicQuery(ctx context.Context, name string) (string, error) {
+	topic, err := f.rest.PushTopic(ctx, name)
+	if err != nil {
+		return "", lasting(ctx, err)
 	}
-	return text, err
+	return topic.Query, nil
+}
+
+func (f fetcher) ObjectFields(ctx context.Context, object string) ([]schemas.ObjectField, error) {
+	described, err := f.rest.Describe(ctx, object)
+	if err != nil {
+		return nil, lasting(ctx, err)
+	}
+	fields := make([]schemas.ObjectField, len(described.Fields))
+	for i, one := range described.Fields {
+		fields[i] = schemas.ObjectField{Name: one.Name, Type: one.Type}
+	}
+	return fields, nil
+}
+
+// lasting marks an error that asking again does not change.
+func lasting(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() == nil && !salesforce.Retryable(err) && !salesforce.Unauthorized(err) {
+		return schemas.Permanent(err)
+	}
+	return err
 }
 
 func (b *bridge) close() {
@@ -120,7 +150,8 @@ func (b *bridge) lanes() map[int32][]pipeline.Stream {
 		lane := b.store.LaneOf(key)
 		lanes[lane] = append(lanes[lane], pipeline.Stream{
 			Key: key, Start: start(s.Start), OnExpired: onExpired(s.OnExpired),
-			HaltOnBadEvent: s.OnBadEvent == config.BadEventHalt, Retention: s.Retention, Watch: watch(s),
+			HaltOnBadEvent: s.OnBadEvent == config.BadEventHalt, HaltOnUnknownField: s.OnUnknownField == config.UnknownFieldHalt,
+			Retention: s.Retention, Watch: watch(s),
 		})
 	}
 	return lanes
@@ -156,7 +187,7 @@ func (b *bridge) lane(lane int32, streams []pipeline.Stream, dog *pipeline.Watch
 		owner = "unknown"
 	}
 	return pipeline.NewLane(pipeline.LaneConfig{
-		Lane: lane, Streams: streams, Positions: b.store, Encoder: encoder, Ledger: ledger,
+		Lane: lane, Streams: streams, Positions: b.store, Encoder: encoder, Ledger: ledger, Schemas: b.history,
 		DeadLetter: pipeline.DeadLetter{Topic: b.cfg.DeadLetter.Topic},
 		MaxEvents:  b.cfg.Batch.MaxEvents, MaxBytes: b.cfg.Batch.MaxBytes,
 		Owner: owner, Stats: b.stats, Log: b.log, Watchdog: dog,
@@ -189,11 +220,17 @@ func (b *bridge) producer(ctx context.Context, lane int32) (*sink.Producer, erro
 		Topics: sink.TopicConfig{
 			Create: t.Create, Partitions: t.Partitions, ReplicationFactor: t.ReplicationFactor, Settings: t.Settings,
 		},
-		Special: map[string]sink.TopicConfig{b.gapsTopic(): {
-			Create: b.cfg.InternalTopics.Create, Partitions: 1, ReplicationFactor: b.cfg.InternalTopics.ReplicationFactor,
-			Settings: map[string]string{"cleanup.policy": "compact"}, // the last state of a gap holds
-		}},
+		Special: map[string]sink.TopicConfig{b.gapsTopic(): b.ledgerTopic(), b.schemaChangesTopic(): b.ledgerTopic()},
 	})
+}
+
+// ledgerTopic is how the topics of what is known are made: the last record of a
+// key holds.
+func (b *bridge) ledgerTopic() sink.TopicConfig {
+	return sink.TopicConfig{
+		Create: b.cfg.InternalTopics.Create, Partitions: 1, ReplicationFactor: b.cfg.InternalTopics.ReplicationFactor,
+		Settings: map[string]string{"cleanup.policy": "compact"},
+	}
 }
 
 // compacted says whether the record topics that we make are compacted, in
@@ -208,11 +245,13 @@ func (b *bridge) gapsTopic() string { return b.cfg.Name + ".gaps" }
 func (b *bridge) encoding() transform.Config {
 	streams := make(map[string]transform.StreamOptions, len(b.cfg.Streams))
 	for _, s := range b.cfg.Streams {
-		streams[s.Channel] = transform.StreamOptions{Topic: s.Topic, KeyField: s.Key}
+		streams[s.Channel] = transform.StreamOptions{
+			Topic: s.Topic, KeyField: s.Key, Extras: s.OnUnknownField == config.UnknownFieldKeep, Envelope: envelope(s.Envelope),
+		}
 	}
 	cfg := transform.Config{
 		OrgID: b.org.id, Schemas: b.catalog, TopicTemplate: b.cfg.Topics.Template, Prefix: b.cfg.Topics.Prefix,
-		Streams: streams, Tombstone: b.compacted,
+		Streams: streams, Tombstone: b.compacted, JSONSchema: b.cfg.Registry.JSONSchema, SourceName: b.cfg.Name, Version: build().Version,
 	}
 	switch b.cfg.Registry.SubjectStrategy {
 	case config.SubjectRecord:
@@ -222,11 +261,24 @@ func (b *bridge) encoding() transform.Config {
 	default:
 		cfg.Subject = schemas.TopicSubject
 	}
-	if b.cfg.Format == config.FormatJSON {
+	switch b.cfg.Format {
+	case config.FormatJSON:
 		cfg.Format = transform.JSON
+	case config.FormatRaw:
+		cfg.Format = transform.Raw
 	}
 	if b.registry != nil {
 		cfg.Registry = b.registry
 	}
 	return cfg
+}
+
+func envelope(e config.Envelope) schemas.Envelope {
+	switch e {
+	case config.EnvelopeFlat:
+		return schemas.FlatEnvelope
+	case config.EnvelopeDebezium:
+		return schemas.DebeziumEnvelope
+	}
+	return schemas.EventEnvelope
 }

@@ -47,6 +47,11 @@ func (o *operations) shutdown() error {
 	return o.server.Shutdown(ctx)
 }
 
+// commitPatience is how long a commit may take before the probe tells of it. One
+// takes milliseconds; the client's own timeouts end a silent one after 30 s or
+// more.
+const commitPatience = 10 * time.Second
+
 // ready tells from progress, not from the process being there: every stream
 // subscribed and none halted, no lane in trouble.
 func (o *operations) ready() ops.Report {
@@ -54,7 +59,9 @@ func (o *operations) ready() ops.Report {
 		return ops.Report{Reasons: []ops.Reason{{State: "starting", Message: "reaching Salesforce, Kafka and the registry"}}}
 	}
 	var reasons []ops.Reason
+	carried := make(map[string]bool)
 	for _, s := range o.bridge.stats.Snapshot() {
+		carried[s.Channel] = true
 		switch {
 		case s.Halted != "":
 			reasons = append(reasons, ops.Reason{Stream: s.Channel, State: "halted", Message: s.Halted})
@@ -64,9 +71,20 @@ func (o *operations) ready() ops.Report {
 			reasons = append(reasons, ops.Reason{Stream: s.Channel, State: string(pipeline.Starving), Message: s.Starving.String()})
 		}
 	}
+	for _, s := range o.bridge.cfg.Streams { // a stream that no lane has taken up yet is not in the snapshot
+		if !carried[s.Channel] {
+			reasons = append(reasons, ops.Reason{Stream: s.Channel, State: "not subscribed"})
+		}
+	}
 	for lane, t := range o.bridge.stats.Troubles() {
 		reasons = append(reasons, ops.Reason{State: string(t.Condition), Message: fmt.Sprintf(
 			"lane %d, since %s: %s", lane, t.Since.UTC().Format(time.RFC3339), t.Message)})
+	}
+	for lane, since := range o.bridge.stats.Waiting() {
+		if time.Since(since) > commitPatience {
+			reasons = append(reasons, ops.Reason{State: "kafka silent", Message: fmt.Sprintf(
+				"lane %d waits for kafka to take a commit since %s; check that the brokers run and answer", lane, since.UTC().Format(time.RFC3339))})
+		}
 	}
 	return ops.Report{Ready: len(reasons) == 0, Reasons: reasons}
 }
@@ -93,7 +111,7 @@ func (o *operations) streams() []ops.StreamStats {
 	for i, s := range states {
 		out[i] = ops.StreamStats{
 			Stream: s.Channel, Received: s.Received, Produced: s.Produced, Records: s.Records,
-			DeadLettered: s.DeadLettered, Filtered: s.Filtered, Returned: s.Returned, InFlight: s.InFlight, Gaps: s.Gaps,
+			DeadLettered: s.DeadLettered, Filtered: s.Filtered, Returned: s.Returned, InFlight: s.InFlight, Gaps: s.Gaps, Extras: s.Extras,
 			LastEventTime: s.EventTime, LastCommit: s.Committed, Position: s.Position,
 			Subscribed: s.Subscribed, Halted: s.Halted != "",
 			LastReceived: s.LastReceived, LostAfter: s.LostAfter, PositionExpires: s.PositionExpires,

@@ -12,7 +12,7 @@ import (
 // a fingerprint of the schema into a header.
 func (b *bridge) openRegistry() error {
 	r := b.cfg.Registry
-	if r.URL == "" || b.cfg.Format == config.FormatJSON {
+	if r.URL == "" || b.cfg.Format == config.FormatRaw || b.cfg.Format == config.FormatJSON && !r.JSONSchema {
 		return nil
 	}
 	tls, err := r.TLS.Client()
@@ -22,6 +22,7 @@ func (b *bridge) openRegistry() error {
 	b.registry, err = schemas.NewRegistry(schemas.RegistryConfig{
 		URLs: []string{r.URL}, Username: r.Username, Password: r.Password.Reveal(), BearerToken: r.BearerToken.Reveal(),
 		TLS: tls, UserAgent: "bridge/" + build().Version,
+		LookUpOnly: !r.AutoRegister, NewSubject: r.OnIncompatible == config.IncompatibleNewSubject,
 	})
 	if err != nil {
 		return exit(pipeline.ExitUsage, err)

@@ -30,9 +30,9 @@ func newSimulate(stop *stopper) *cobra.Command {
 		Use:   "simulate",
 		Short: "Run a simulated Salesforce org, to test consumers and CI against",
 		Long: `Run a simulated Salesforce org: OAuth, CometD with replay, REST, Change Data
-Capture and Platform Events, and a control API to change records and to inject
-faults. It costs no allocation and needs no account. Everything is forgotten
-when it stops.`,
+Capture, Platform Events, a PushTopic and a generic streaming channel, and a
+control API to change records and to inject faults. It costs no allocation and
+needs no account. Everything is forgotten when it stops.`,
 		Example: `  bridge simulate --listen 127.0.0.1:8443 --rate 5
   curl -s 127.0.0.1:8443/orgsim/                # what the control API can do
   curl -s -X POST 127.0.0.1:8443/orgsim/bulk -d '{"object":"Account","count":1000}'
@@ -74,6 +74,12 @@ func simulate(intake context.Context, opts simulateOptions, stdout io.Writer) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, org.Close()) }()
+	if _, err := org.CreatePushTopic(orgsim.DefaultPushTopic()); err != nil {
+		return err
+	}
+	if _, err := org.CreateStreamingChannel("/u/notifications"); err != nil {
+		return err
+	}
 	at, err := serve(intake, opts.listen, org.Handler())
 	if err != nil {
 		return exit(pipeline.ExitEnvironment, err)

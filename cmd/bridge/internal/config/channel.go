@@ -1,7 +1,9 @@
 package config
 
 import (
+	"fmt"
 	"strings"
+	"time"
 )
 
 // ChannelKind is what a channel carries.
@@ -11,6 +13,8 @@ type ChannelKind int
 const (
 	ChangeData    ChannelKind = iota + 1 // /data/…: Change Data Capture
 	PlatformEvent                        // /event/…: Platform Events
+	PushTopic                            // /topic/…: PushTopics
+	Generic                              // /u/…: generic streaming
 )
 
 // Suffixes of Salesforce's names (Change Data Capture guide, Subscription
@@ -24,16 +28,12 @@ const (
 	allChangeEvents     = "ChangeEvents"
 )
 
-const onlyTwoKinds = "; this version reads Change Data Capture (/data/…) and Platform Event (/event/…) channels only"
+const onlyKinds = "; the bridge reads Change Data Capture (/data/…), Platform Event (/event/…), PushTopic (/topic/…) and generic streaming (/u/…) channels"
 
-// unsupportedKinds are the first segments that Salesforce knows and this
-// version does not read.
+// unsupportedKind knows the first segments that Salesforce has and the bridge
+// does not read.
 func unsupportedKind(segment string) (what string, known bool) {
 	switch segment {
-	case "topic":
-		return "is a PushTopic channel", true
-	case "u":
-		return "is a generic streaming channel", true
 	case "systemTopic":
 		return "is a system channel", true
 	case "meta", "service":
@@ -45,7 +45,7 @@ func unsupportedKind(segment string) (what string, known bool) {
 // classify tells a channel's kind, and whether it carries several event types,
 // or what is wrong with its name. Names are case-sensitive at Salesforce.
 func classify(channel string) (kind ChannelKind, multi bool, wrong *valueError) {
-	if wrong := channelShape(channel); wrong != nil {
+	if wrong := channelShape(withoutFilter(channel)); wrong != nil {
 		return 0, false, wrong
 	}
 	segment, name, _ := strings.Cut(strings.TrimPrefix(channel, "/"), "/")
@@ -56,12 +56,17 @@ func classify(channel string) (kind ChannelKind, multi bool, wrong *valueError) 
 	case "event":
 		multi, wrong = platformEventName(channel, name)
 		return PlatformEvent, multi, wrong
+	case "topic":
+		return PushTopic, false, pushTopicName(channel, name)
+	case "u":
+		return Generic, false, genericName(channel, name)
 	}
 	if what, known := unsupportedKind(segment); known {
-		return 0, false, &valueError{message: quote(channel) + " " + what + onlyTwoKinds}
+		return 0, false, &valueError{message: quote(channel) + " " + what + onlyKinds}
 	}
-	wrong = &valueError{message: quote(channel) + " is not a channel that Salesforce has" + onlyTwoKinds}
-	if lower := strings.ToLower(segment); lower == "data" || lower == "event" {
+	wrong = &valueError{message: quote(channel) + " is not a channel that Salesforce has" + onlyKinds}
+	switch lower := strings.ToLower(segment); lower {
+	case "data", "event", "topic", "u":
 		wrong.hint = "/" + lower + "/" + name
 	}
 	return 0, false, wrong
@@ -154,6 +159,63 @@ func platformEventName(channel, name string) (multi bool, wrong *valueError) {
 	return false, nil
 }
 
+// maxPushTopic is Salesforce's bound for the name of a PushTopic (Streaming API
+// Developer Guide, "PushTopic").
+const maxPushTopic = 25
+
+// withoutFilter is the channel of a PushTopic without the filter that may follow
+// its name; of other channels all.
+func withoutFilter(channel string) string {
+	if !strings.HasPrefix(channel, "/topic/") {
+		return channel
+	}
+	base, _, _ := strings.Cut(channel, "?")
+	return base
+}
+
+// pushTopicName checks what follows /topic/: a name, and perhaps a filter
+// (Streaming API Developer Guide, "Filtered Subscriptions").
+func pushTopicName(channel, name string) *valueError {
+	name, filter, filtered := strings.Cut(name, "?")
+	if !isSegment(name) {
+		return &valueError{message: quote(channel) + " is not a PushTopic channel", hint: "/topic/InvoiceUpdates"}
+	}
+	if len(name) > maxPushTopic {
+		return &valueError{message: fmt.Sprintf("%s: the name of a PushTopic has at most %d characters, not %d", quote(channel), maxPushTopic, len(name))}
+	}
+	if !filtered {
+		return nil
+	}
+	for term := range strings.SplitSeq(filter, "&") {
+		if field, value, ok := strings.Cut(term, "="); !ok || !isName(field) || value == "" {
+			return &valueError{message: quote(channel) + " has a filter that is not Field=value, with & between several", hint: "/topic/" + name + "?Status__c='Open'"}
+		}
+	}
+	return nil
+}
+
+// genericName checks what follows /u/.
+func genericName(channel, name string) *valueError {
+	for segment := range strings.SplitSeq(name, "/") {
+		if !isSegment(segment) {
+			return &valueError{message: quote(channel) + " is not a generic streaming channel", hint: "/u/notifications/orders"}
+		}
+	}
+	return nil
+}
+
+// isSegment says whether s can be one part of a channel's name (Bayeux 1.0, 2.1).
+func isSegment(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && !strings.ContainsRune("-_!~()$@", rune(c)) {
+			return false
+		}
+	}
+	return s != ""
+}
+
 // changeEventOf names the change event of an entity: Account, Invoice__c.
 func changeEventOf(entity string) string {
 	if base, ok := strings.CutSuffix(entity, suffixCustomObject); ok {
@@ -173,6 +235,15 @@ func (s Stream) Object() string {
 		return base + suffixCustomObject
 	}
 	return strings.TrimSuffix(name, suffixChangeEvent)
+}
+
+// retention is how long Salesforce keeps the events of a channel (Streaming API
+// Developer Guide, "Message Durability").
+func (k ChannelKind) retention() time.Duration {
+	if k == PushTopic || k == Generic {
+		return 24 * time.Hour
+	}
+	return documentedRetention
 }
 
 // cutSuffixFold is strings.CutSuffix that does not mind the case.

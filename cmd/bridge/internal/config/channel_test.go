@@ -1,6 +1,9 @@
 package config
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // TestClassify holds the names of the Streaming API's channel kinds; the wrong
 // ones and their hints are in testdata/invalid.
@@ -20,6 +23,12 @@ func TestClassify(t *testing.T) {
 		{"/event/LoginEventStream", PlatformEvent, false},
 		{"/event/BatchApexErrorEvent", PlatformEvent, false},
 		{"/event/Order_Channel__chn", PlatformEvent, true},
+		{"/topic/InvoiceUpdates", PushTopic, false},
+		{"/topic/New-Cases~2", PushTopic, false},
+		{"/topic/InvoiceUpdates?Status__c='On hold'&Amount__c=5", PushTopic, false},
+		{"/topic/InvoiceUpdates?Status__c='a*b/'", PushTopic, false},
+		{"/u/notifications/orders", Generic, false},
+		{"/u/x", Generic, false},
 	} {
 		kind, multi, wrong := classify(tt.channel)
 		if wrong != nil {
@@ -89,5 +98,29 @@ func TestClassifyHints(t *testing.T) {
 		if _, _, again := classify(wrong.hint); again != nil {
 			t.Errorf("%s: its hint %q is itself wrong: %s", channel, wrong.hint, again.message)
 		}
+	}
+}
+
+// TestDerivedFromKind holds what a stream has by its kind: how long Salesforce
+// keeps its events, and whether it is watched.
+func TestDerivedFromKind(t *testing.T) {
+	for channel, want := range map[string]struct {
+		retention  time.Duration
+		starvation OnStarvation
+	}{
+		"/data/AccountChangeEvent":            {72 * time.Hour, StarvationSession},
+		"/event/Order__e":                     {72 * time.Hour, StarvationIgnore},
+		"/topic/InvoiceUpdates":               {24 * time.Hour, StarvationIgnore},
+		"/topic/InvoiceUpdates?Status__c='O'": {24 * time.Hour, StarvationIgnore},
+		"/u/notifications/orders":             {24 * time.Hour, StarvationIgnore},
+	} {
+		s := parse(t, change(t, "/data/AccountChangeEvent", channel)).Streams[0]
+		if s.Retention != want.retention || s.OnStarvation != want.starvation || s.Object() != "" && s.Kind != ChangeData {
+			t.Errorf("%s: retention %s, on_starvation %s, object %q", channel, s.Retention, s.OnStarvation, s.Object())
+		}
+	}
+	s := parse(t, change(t, "/data/AccountChangeEvent", "/topic/InvoiceUpdates\n    retention: 12h")).Streams[0]
+	if s.Retention != 12*time.Hour {
+		t.Errorf("a retention of its own: %s", s.Retention)
 	}
 }

@@ -18,6 +18,7 @@ func (w *walker) check(c *Config) {
 	w.checkOrgTLS(&c.Org)
 	w.checkPlainHTTP("org", "login_url", c.Org.LoginURL, c.Org.AllowPlainHTTP)
 	w.checkStreams(c)
+	w.checkEnvelopes(c)
 	w.checkKafka(c)
 	w.checkRegistry(c)
 	w.checkTopics(c)
@@ -159,8 +160,14 @@ func (w *walker) checkStreams(c *Config) {
 		if s.Channel != "" && first < i {
 			w.fail(w.line(path+".channel"), path+".channel", fmt.Sprintf("%s is read by %s already", quote(s.Channel), index("streams", first)), "one stream for each channel")
 		}
-		if s.Kind == ChangeData && s.Key != "" {
-			w.fail(w.line(path+".key"), path+".key", "is for platform events; records of change events are keyed by record id", "its removal")
+		if s.OnUnknownField == "" {
+			c.Streams[i].OnUnknownField = OnUnknownField(s.OnBadEvent)
+		}
+		if trouble := keyedBy(s.Kind); trouble != "" && s.Key != "" {
+			w.fail(w.line(path+".key"), path+".key", "is for platform events; records of "+trouble, "its removal")
+		}
+		if same := slices.IndexFunc(c.Streams, func(o Stream) bool { return withoutFilter(o.Channel) == withoutFilter(s.Channel) }); s.Kind == PushTopic && same < i && first == i {
+			w.fail(w.line(path+".channel"), path+".channel", fmt.Sprintf("is the PushTopic of %s with another filter, and its events say nothing of the filter that they passed", index("streams", same)), "one stream for each PushTopic, or two PushTopics")
 		}
 		if s.Kind == ChangeData && strings.HasSuffix(s.Channel, "/"+allChangeEvents) {
 			all = i
@@ -172,6 +179,32 @@ func (w *walker) checkStreams(c *Config) {
 			w.warn(path, fmt.Sprintf("its events come a second time through %s (%s), and count twice against the org's delivery allocation", c.Streams[all].Channel, index("streams", all)), "only one of the two")
 		}
 	}
+}
+
+// keyedBy says how records of a kind are keyed that have no key to choose.
+func keyedBy(k ChannelKind) string {
+	switch k {
+	case ChangeData:
+		return "change events are keyed by record id"
+	case PushTopic:
+		return "a PushTopic are keyed by record id"
+	case Generic:
+		return "a generic channel are keyed by channel and replay id"
+	}
+	return ""
+}
+
+// notWatched says why streams of a kind are not watched; "" for one that can be.
+func notWatched(k ChannelKind) string {
+	switch k {
+	case PlatformEvent:
+		return "platform events have no rows to compare with"
+	case PushTopic:
+		return "of a PushTopic's events the rows alone do not tell that there must be one"
+	case Generic:
+		return "generic events have no rows to compare with"
+	}
+	return ""
 }
 
 // documentedRetention is the longest that Salesforce promises (Platform Events and
@@ -187,13 +220,19 @@ func (w *walker) checkWatch(c *Config) {
 	for i := range c.Streams {
 		s, path := &c.Streams[i], index("streams", i)
 		policy, retention := path+".on_starvation", path+".retention"
-		if s.Retention > documentedRetention {
-			w.warn(retention, "is longer than the 72h that Salesforce documents, so losses come sooner than the bridge tells", "72h")
+		documented := s.Kind.retention()
+		if s.Retention == 0 {
+			s.Retention = documented
 		}
+		if s.Retention > documented {
+			hours := shortDuration(documented)
+			w.warn(retention, "is longer than the "+hours+" that Salesforce documents, so losses come sooner than the bridge tells", hours)
+		}
+		reason := notWatched(s.Kind)
 		switch {
-		case s.Kind == PlatformEvent && w.given(policy):
-			w.fail(w.line(policy), policy, "is for change data (/data/…); platform events have no rows to compare with", "its removal")
-		case s.Kind == PlatformEvent:
+		case reason != "" && w.given(policy):
+			w.fail(w.line(policy), policy, "is for change data (/data/…); "+reason, "its removal")
+		case reason != "":
 			s.OnStarvation = StarvationIgnore
 		case s.Kind != ChangeData || s.OnStarvation == StarvationIgnore:
 		case off && w.given(policy):
@@ -254,9 +293,7 @@ func (w *walker) checkRegistry(c *Config) {
 	if c.Format == FormatAvro && !w.bad["format"] {
 		w.needs(section+"url", r.URL == "" && !without, "for format avro", "url: http://localhost:8081, or url: none to work without a registry")
 	}
-	if c.Format == FormatJSON && r.URL != "" {
-		w.warn(section+"url", "is not used by format json", "its removal")
-	}
+	w.checkJSONSchema(c)
 	w.checkPlainHTTP("registry", "url", r.URL, r.AllowPlainHTTP)
 	r.TLS.Enabled = strings.HasPrefix(r.URL, "https://")
 	w.checkTLS("registry.tls", &r.TLS)
@@ -293,7 +330,7 @@ func (w *walker) checkTopics(c *Config) {
 	if path := "internal_topics.settings.cleanup.policy"; w.given(path) {
 		w.fail(w.line(path), path, "cannot be set: the bridge's positions need a compacted topic", "its removal")
 	}
-	own := []string{c.Name + ".positions", c.Name + ".gaps"}
+	own := []string{c.Name + ".positions", c.Name + ".gaps", c.Name + ".schema-changes"}
 	if path := "dead_letter.topic"; w.given(path) && slices.Contains(own, c.DeadLetter.Topic) {
 		w.fail(w.line(path), path, quote(c.DeadLetter.Topic)+" is the bridge's own topic", c.Name+".dead-letter")
 	}
@@ -302,7 +339,7 @@ func (w *walker) checkTopics(c *Config) {
 			w.fail(w.line(path), path, quote(s.Topic)+" is the bridge's own topic", "another name")
 		}
 	}
-	if c.Registry.URL != "" && c.Format == FormatAvro && c.Registry.SubjectStrategy == SubjectTopic {
+	if c.Registry.URL != "" && (c.Format == FormatAvro || c.Registry.JSONSchema) && c.Registry.SubjectStrategy == SubjectTopic {
 		w.checkSubjects(c)
 	}
 }

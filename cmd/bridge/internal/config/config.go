@@ -14,6 +14,7 @@ type Config struct {
 	Kafka           Kafka
 	Registry        Registry
 	Format          Format
+	Envelope        Envelope // of streams that say nothing else; those have it filled in
 	Delivery        Delivery
 	Lanes           int
 	Topics          Topics
@@ -78,8 +79,11 @@ type Stream struct {
 	Topic      string // template in place of Topics.Template; "" for that
 	Key        string // field of a platform event; "" is the event's UUID
 	OnExpired  OnExpired
+	Envelope   Envelope
 	OnBadEvent OnBadEvent
-	// OnStarvation is StarvationIgnore for platform events: they have no rows.
+	// OnUnknownField is what OnBadEvent says unless it is given.
+	OnUnknownField OnUnknownField
+	// OnStarvation is StarvationIgnore for what is not change data: it has no rows.
 	OnStarvation OnStarvation
 	Retention    time.Duration // how long Salesforce keeps its events
 }
@@ -117,6 +121,17 @@ type OnBadEvent string
 const (
 	BadEventDeadLetter OnBadEvent = "dead_letter"
 	BadEventHalt       OnBadEvent = "halt"
+)
+
+// OnUnknownField is what a stream does with an event that has a field which its
+// schema lacks.
+type OnUnknownField string
+
+// The policies for a field unknown to the schema.
+const (
+	UnknownFieldDeadLetter OnUnknownField = "dead_letter"
+	UnknownFieldHalt       OnUnknownField = "halt"
+	UnknownFieldKeep       OnUnknownField = "keep" // in a field of its own, as JSON text
 )
 
 // OnStarvation is what is done about a change-data stream that brings nothing
@@ -180,6 +195,9 @@ type Registry struct {
 	BearerToken     Secret
 	TLS             TLS
 	SubjectStrategy SubjectStrategy
+	AutoRegister    bool
+	JSONSchema      bool // of format json
+	OnIncompatible  OnIncompatible
 }
 
 // SubjectStrategy names the subject under which a schema is registered.
@@ -192,6 +210,15 @@ const (
 	SubjectTopicRecord SubjectStrategy = "topic_record"
 )
 
+// OnIncompatible says what becomes of a schema that its subject refuses.
+type OnIncompatible string
+
+// What becomes of it.
+const (
+	IncompatibleHalt       OnIncompatible = "halt"
+	IncompatibleNewSubject OnIncompatible = "new_subject"
+)
+
 // Format is the encoding of record values.
 type Format string
 
@@ -199,6 +226,17 @@ type Format string
 const (
 	FormatAvro Format = "avro"
 	FormatJSON Format = "json"
+	FormatRaw  Format = "raw"
+)
+
+// Envelope is the shape of record values.
+type Envelope string
+
+// The envelopes.
+const (
+	EnvelopeEvent    Envelope = "event"    // Salesforce's own
+	EnvelopeFlat     Envelope = "flat"     // one row
+	EnvelopeDebezium Envelope = "debezium" // a change as Debezium has it
 )
 
 // Delivery is the promise about records and positions.

@@ -35,20 +35,21 @@ func TestDefaults(t *testing.T) {
 		},
 		Streams: []Stream{{
 			Channel: "/data/AccountChangeEvent", Kind: ChangeData, Start: Start{At: StartLatest},
-			OnExpired: ExpiredEarliest, OnBadEvent: BadEventDeadLetter, OnStarvation: StarvationSession, Retention: 72 * time.Hour,
+			Envelope: EnvelopeEvent, OnExpired: ExpiredEarliest, OnBadEvent: BadEventDeadLetter, OnUnknownField: UnknownFieldDeadLetter, OnStarvation: StarvationSession, Retention: 72 * time.Hour,
 		}},
 		Kafka: Kafka{
 			Brokers: []string{"localhost:9092"}, ClientID: "bridge-acme", TLS: TLS{KeyPEM: NewSecret("")},
 			TransactionTimeout: time.Minute, Compression: CompressionLZ4,
 		},
-		Registry:        Registry{URL: "http://localhost:8081", SubjectStrategy: SubjectTopic, TLS: TLS{KeyPEM: NewSecret("")}},
+		Registry:        Registry{URL: "http://localhost:8081", SubjectStrategy: SubjectTopic, AutoRegister: true, OnIncompatible: IncompatibleHalt, TLS: TLS{KeyPEM: NewSecret("")}},
 		Format:          FormatAvro,
+		Envelope:        EnvelopeEvent,
 		Delivery:        ExactlyOnce,
 		Lanes:           4,
 		Topics:          Topics{Template: "{{.Prefix}}.{{.Object}}", Prefix: "salesforce", Create: true, Partitions: 6, ReplicationFactor: -1},
 		InternalTopics:  InternalTopics{Create: true, ReplicationFactor: -1},
 		DeadLetter:      DeadLetter{Topic: "acme.dead-letter"},
-		Batch:           Batch{MaxEvents: 5000, MaxBytes: 8 << 20},
+		Batch:           Batch{MaxEvents: 1000, MaxBytes: 2 << 20},
 		Watchdog:        Watchdog{Every: 15 * time.Minute, Delay: 10 * time.Minute, DailyCalls: 2000, ReservePercent: 10},
 		Ops:             Ops{Listen: ":8080"},
 		ShutdownTimeout: 25 * time.Second,
@@ -162,12 +163,13 @@ streams:
   - <<: *first
     channel: /data/ContactChangeEvent
     on_expired: latest
+    on_unknown_field: keep
     topic: contacts
 x-more: *account`))
 	want := []Stream{
-		{Channel: "/data/AccountChangeEvent", Kind: ChangeData, Topic: "crm", Start: Start{At: StartEarliest}, OnExpired: ExpiredHalt, OnBadEvent: BadEventHalt, OnStarvation: StarvationSession, Retention: 72 * time.Hour},
-		{Channel: "/event/Order__e", Kind: PlatformEvent, Topic: "orders", Start: Start{At: StartEarliest}, OnExpired: ExpiredHalt, OnBadEvent: BadEventHalt, OnStarvation: StarvationIgnore, Retention: 72 * time.Hour},
-		{Channel: "/data/ContactChangeEvent", Kind: ChangeData, Topic: "contacts", Start: Start{At: StartEarliest}, OnExpired: ExpiredLatest, OnBadEvent: BadEventHalt, OnStarvation: StarvationSession, Retention: 72 * time.Hour},
+		{Channel: "/data/AccountChangeEvent", Kind: ChangeData, Topic: "crm", Start: Start{At: StartEarliest}, Envelope: EnvelopeEvent, OnExpired: ExpiredHalt, OnBadEvent: BadEventHalt, OnUnknownField: UnknownFieldHalt, OnStarvation: StarvationSession, Retention: 72 * time.Hour},
+		{Channel: "/event/Order__e", Kind: PlatformEvent, Topic: "orders", Start: Start{At: StartEarliest}, Envelope: EnvelopeEvent, OnExpired: ExpiredHalt, OnBadEvent: BadEventHalt, OnUnknownField: UnknownFieldHalt, OnStarvation: StarvationIgnore, Retention: 72 * time.Hour},
+		{Channel: "/data/ContactChangeEvent", Kind: ChangeData, Topic: "contacts", Start: Start{At: StartEarliest}, Envelope: EnvelopeEvent, OnExpired: ExpiredLatest, OnBadEvent: BadEventHalt, OnUnknownField: UnknownFieldKeep, OnStarvation: StarvationSession, Retention: 72 * time.Hour},
 	}
 	if !reflect.DeepEqual(c.Streams, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", c.Streams, want)

@@ -54,8 +54,10 @@ func schema(c *Config) []field {
 			meaning: "The Kafka cluster that is written."},
 		{key: "registry", section: registryFields(&c.Registry),
 			meaning: "The schema registry (Confluent's REST protocol)."},
-		{key: "format", def: string(FormatAvro), value: choice(&c.Format, FormatAvro, FormatJSON),
-			meaning: "Encoding of record values. avro is Confluent's wire format with Salesforce's own schema; json is the same record as a JSON document, without a registry."},
+		{key: "format", def: string(FormatAvro), value: choice(&c.Format, FormatAvro, FormatJSON, FormatRaw),
+			meaning: "Encoding of record values. avro is Confluent's wire format; json is the same record as a JSON document; raw is the event's payload as Salesforce sent it, byte for byte, by no schema."},
+		{key: "envelope", def: string(EnvelopeEvent), value: choice(&c.Envelope, EnvelopeEvent, EnvelopeFlat, EnvelopeDebezium),
+			meaning: "Shape of the values of /data/ and /event/ streams that say nothing else. event is Salesforce's own; flat is one row, with compound fields under the names that SOQL has for their parts (BillingCity) and the header's fields as _changeType and so on; debezium is a change as Debezium has it, with before, after, source and op."},
 		{key: "delivery", def: string(ExactlyOnce), value: choice(&c.Delivery, ExactlyOnce, AtLeastOnce),
 			meaning: "exactly_once writes records and positions in one transaction. at_least_once is for clusters without transactions: a crash may repeat the last batch, nothing is lost."},
 		{key: "lanes", def: "4", value: integer(&c.Lanes, 1, 256, false),
@@ -69,9 +71,9 @@ func schema(c *Config) []field {
 				meaning: "Topic of events that could not become records: the untouched payload, the reason in headers."},
 		}, meaning: "Where events go that cannot become records."},
 		{key: "batch", section: []field{
-			{key: "max_events", def: "5000", value: integer(&c.Batch.MaxEvents, 1, 100_000, false),
+			{key: "max_events", def: "1000", value: integer(&c.Batch.MaxEvents, 1, 100_000, false),
 				meaning: "Most events in one batch."},
-			{key: "max_bytes", def: "8MiB", value: size(&c.Batch.MaxBytes, 64<<10, 256<<20),
+			{key: "max_bytes", def: "2MiB", value: size(&c.Batch.MaxBytes, 64<<10, 256<<20),
 				meaning: "Most payload bytes in one batch. A lane holds two batches at most."},
 		}, meaning: "Bounds of what is read before it is written; with the number of lanes they bound the memory."},
 		{key: "watchdog", section: watchdogFields(&c.Watchdog),
@@ -140,29 +142,33 @@ func authFields(a *Auth) []field {
 func streamFields(s *Stream) []field {
 	return []field{
 		{key: "channel", required: true, example: "/data/AccountChangeEvent", value: channelName(s),
-			meaning: "/data/AccountChangeEvent, /data/Invoice__ChangeEvent, /data/ChangeEvents, /data/Sales__chn, /event/Order__e, /event/Orders__chn. Names are case-sensitive."},
+			meaning: "/data/AccountChangeEvent, /data/Invoice__ChangeEvent, /data/ChangeEvents, /data/Sales__chn, /event/Order__e, /event/Orders__chn, /topic/InvoiceUpdates (with a filter: /topic/InvoiceUpdates?Status__c='Open'), /u/notifications/orders. Names are case-sensitive."},
 		{key: "start", def: "latest", value: startPoint(&s.Start),
 			meaning: "Where a stream without a stored position begins: with what comes from now on, with all that Salesforce still retains, or after a replay id. A stored position always wins."},
 		{key: "topic", derived: "topics.template", example: "crm.accounts", optional: true, value: checked(&s.Topic, "template", checkTemplate),
 			meaning: "Topic of this stream's records, in place of topics.template, with the same placeholders."},
 		{key: "key", derived: "the event's UUID", example: "Order_Number__c", optional: true, value: checked(&s.Key, "field", checkField),
-			meaning: "Field of a platform event that becomes the record's key. Records of change events are keyed by record id, always."},
+			meaning: "Field of a platform event that becomes the record's key. Records of change events and PushTopics are keyed by record id, those of generic channels by channel and replay id, always."},
+		{key: "envelope", derived: "envelope", example: string(EnvelopeFlat), optional: true, value: choice(&s.Envelope, EnvelopeEvent, EnvelopeFlat, EnvelopeDebezium),
+			meaning: "Shape of this stream's values, in place of the envelope for all. For /data/ and /event/ channels only."},
 		{key: "on_expired", def: string(ExpiredEarliest), value: choice(&s.OnExpired, ExpiredEarliest, ExpiredLatest, ExpiredHalt),
 			meaning: "What to do when Salesforce no longer retains the stored position: go on with the earliest retained event, with the latest, or halt the stream."},
 		{key: "on_bad_event", def: string(BadEventDeadLetter), value: choice(&s.OnBadEvent, BadEventDeadLetter, BadEventHalt),
 			meaning: "What to do with an event that cannot become a record: write it to the dead-letter topic and go on, or halt the stream."},
+		{key: "on_unknown_field", derived: "on_bad_event", example: string(UnknownFieldKeep), optional: true, value: choice(&s.OnUnknownField, UnknownFieldDeadLetter, UnknownFieldHalt, UnknownFieldKeep),
+			meaning: "What to do with an event that has a field which its schema lacks: write it to the dead-letter topic, halt the stream, or keep the field. keep gives the value's schema one more field, _extras, a map from the field's path to its value as JSON text."},
 		{key: "on_starvation", def: string(StarvationSession), value: choice(&s.OnStarvation, StarvationSession, StarvationResubscribe, StarvationTip, StarvationAlarm, StarvationIgnore),
-			meaning: "What to do when rows were changed and no event comes. session begins a new session after the stored position, resubscribe only a new subscription; tip subscribes to new events and enters the hole into the gap ledger; alarm tells it and does nothing; ignore does not watch the stream. For /data/ channels only: platform events have no rows to compare with."},
-		{key: "retention", def: "72h", value: duration(&s.Retention, time.Hour, 7*24*time.Hour),
-			meaning: "How long Salesforce keeps the stream's events, for telling when they begin to be lost: 72h, and 24h for standard-volume platform events of the old kind."},
+			meaning: "What to do when rows were changed and no event comes. session begins a new session after the stored position, resubscribe only a new subscription; tip subscribes to new events and enters the hole into the gap ledger; alarm tells it and does nothing; ignore does not watch the stream. For /data/ channels only: others have no rows to compare with."},
+		{key: "retention", derived: "24h for /topic/ and /u/ channels, 72h for others", example: "24h", optional: true, value: duration(&s.Retention, time.Hour, 7*24*time.Hour),
+			meaning: "How long Salesforce keeps the stream's events, for telling when they begin to be lost. It is 24h also for standard-volume platform events of the old kind."},
 	}
 }
 
 func watchdogFields(g *Watchdog) []field {
 	return []field{
-		{key: "every", def: "15m", value: duration(&g.Every, time.Minute, 24*time.Hour),
+		{key: "every", def: "15m", value: duration(&g.Every, time.Second, 24*time.Hour),
 			meaning: "How often a silent stream is questioned. It becomes longer by itself where daily_calls is too little for all streams."},
-		{key: "delay", def: "10m", value: duration(&g.Delay, time.Minute, 6*time.Hour),
+		{key: "delay", def: "10m", value: duration(&g.Delay, time.Second, 6*time.Hour),
 			meaning: "How late Salesforce may deliver: rows that were changed within this time are not missed yet."},
 		{key: "daily_calls", def: "2000", value: integer(&g.DailyCalls, 0, 1_000_000, false),
 			meaning: "Most API calls that the watchdog makes in a day; 0 switches it off. A question is one call, and one for each object where a channel carries several."},
@@ -215,6 +221,12 @@ func registryFields(r *Registry) []field {
 			meaning: "TLS to the registry; enabled by a url with https://."},
 		{key: "subject_strategy", def: string(SubjectTopic), value: choice(&r.SubjectStrategy, SubjectTopic, SubjectRecord, SubjectTopicRecord),
 			meaning: "Subject of a schema: <topic>-value, the record's full name, or <topic>-<full name>. A topic that holds several kinds of event needs one of the latter two."},
+		{key: "auto_register", def: "true", value: boolean(&r.AutoRegister),
+			meaning: "Whether schemas are registered. If not, they must be in the registry before their first event comes (bridge schemas show prints them): a stream whose schema is not there halts."},
+		{key: "json_schema", def: "false", value: boolean(&r.JSONSchema),
+			meaning: "Whether format json registers a JSON Schema of its records. Each value then begins with the five bytes that say which, as those of Confluent's JSON Schema serializer do."},
+		{key: "on_incompatible", def: string(IncompatibleHalt), value: choice(&r.OnIncompatible, IncompatibleHalt, IncompatibleNewSubject),
+			meaning: "What to do with a schema that its subject refuses as incompatible: halt the stream, with the differences in the message, or go on under <subject>-v2 (-v3, … if that refuses it too). Its records stay in the same topic and carry the id of their schema as always."},
 	}
 }
 

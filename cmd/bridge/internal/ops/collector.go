@@ -88,6 +88,8 @@ func streamMetrics() []streamMetric {
 			func(s StreamStats) float64 { return float64(s.Records) }),
 		metric(counter, "bridge_gap_entries_total", "Entries committed to the gap ledger.",
 			func(s StreamStats) float64 { return float64(s.Gaps) }),
+		metric(counter, "bridge_unknown_fields_kept_total", "Fields that events had and their schemas lack, kept by on_unknown_field.",
+			func(s StreamStats) float64 { return float64(s.Extras) }),
 		metric(gauge, "bridge_stream_last_event_timestamp_seconds", "When the last committed event happened at Salesforce; 0 before the first.",
 			func(s StreamStats) float64 { return unixSeconds(s.LastEventTime) }),
 		metric(gauge, "bridge_stream_last_commit_timestamp_seconds", "When the stream's position was last committed; 0 before the first.",

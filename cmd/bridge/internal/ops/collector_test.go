@@ -23,7 +23,7 @@ func full() Snapshot {
 	return Snapshot{
 		Streams: []StreamStats{
 			{
-				Stream: "/data/AccountChangeEvent", Received: 1, Produced: 2, Records: 3, DeadLettered: 4, Filtered: 5, Returned: 6, InFlight: 7, Gaps: 8,
+				Stream: "/data/AccountChangeEvent", Received: 1, Produced: 2, Records: 3, DeadLettered: 4, Filtered: 5, Returned: 6, InFlight: 7, Gaps: 8, Extras: 26,
 				LastEventTime: time.UnixMilli(8_500), LastCommit: time.UnixMilli(9_250), Position: "10", Subscribed: true,
 				LastReceived: time.UnixMilli(18_125), Starving: "rows were changed", LostAfter: scrape().Add(19 * time.Second), PositionExpires: scrape().Add(20500 * time.Millisecond),
 			},

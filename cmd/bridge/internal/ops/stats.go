@@ -18,6 +18,7 @@ type StreamStats struct {
 	Filtered      uint64    `json:"filtered"`            // events from before the stream's start
 	Returned      uint64    `json:"returned"`            // events given up uncommitted; they come again
 	Gaps          uint64    `json:"gaps"`                // entries committed to the gap ledger
+	Extras        uint64    `json:"extras"`              // fields kept that the events' schemas lack
 	InFlight      uint64    `json:"in_flight"`           // events taken and not yet committed
 	LastEventTime time.Time `json:"last_event,omitzero"` // when the last committed event happened
 	LastCommit    time.Time `json:"last_commit,omitzero"`

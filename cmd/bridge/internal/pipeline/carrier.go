@@ -13,7 +13,11 @@ import (
 
 // malformedLimit is how often running a reply may be no valid frame without
 // one event between: a reply that is the same at each try will not get better.
-const malformedLimit = 5
+// Those further apart than malformedWithin have nothing to do with each other.
+const (
+	malformedLimit  = 5
+	malformedWithin = 15 * time.Minute
+)
 
 // carrier is one session of a lane at work: the poller and the committer.
 type carrier struct {
@@ -23,6 +27,7 @@ type carrier struct {
 	batches   chan Batch
 	holes     []Hole // found since the last batch
 	malformed int
+	garbled   time.Time // when the last of them came
 	// interrupt ends the call of Next that is under way. The committer uses it
 	// when it halts a stream: the org may have nothing to say for minutes, and
 	// until Next returns the subscription would go on.
@@ -165,7 +170,7 @@ func (c *carrier) giveBack(events []transform.Event) {
 func (c *carrier) put(ctx context.Context, b Batch) bool {
 	select {
 	case waiting := <-c.batches:
-		if len(waiting.Events)+len(b.Events) <= c.cfg.MaxEvents && waiting.Bytes+b.Bytes <= c.cfg.MaxBytes {
+		if waiting.joins(b) && len(waiting.Events)+len(b.Events) <= c.cfg.MaxEvents && waiting.Bytes+b.Bytes <= c.cfg.MaxBytes {
 			b = waiting.join(b)
 		} else {
 			c.batches <- waiting // only this goroutine sends, so there is room
@@ -210,6 +215,10 @@ func (c *carrier) sourceFailed(err error) error {
 	}
 	d := Decide(cond, c.starting(channel))
 	if cond == Malformed {
+		if time.Since(c.garbled) > malformedWithin {
+			c.malformed = 0
+		}
+		c.garbled = time.Now()
 		if c.malformed++; c.malformed >= malformedLimit {
 			return &ExitError{Code: ExitHalted, Err: fmt.Errorf("%d replies running were no valid frame: %w", c.malformed, err)}
 		}

@@ -25,19 +25,24 @@ type committer struct {
 	// the event that halted it. That event, the others of its group and all
 	// later ones of the stream are given back.
 	stops map[string]string
+	began time.Time // when the session of the lane began
 	// onHalt is called when a stream was halted.
 	onHalt func()
 	// holes are those that no event behind them was committed for yet; filled
 	// holds those that this pass over the batch has entered into the ledger.
 	holes  map[string]Hole
 	filled map[string]bool
+	// changes are the schemas that are new with this pass over the batch.
+	changes []seenSchema
 }
 
 // fate is what became of one event of the batch (I1).
 type fate struct {
 	kind    fateKind
-	records int // without those of the ledger
+	records int // without those of the ledger and of schema changes
 	gaps    int // entries of the ledger
+	changes int // records of schema changes
+	extras  int // fields that the event's schema lacks, kept beside it
 	time    time.Time
 	letter  error // why it is a dead letter
 }
@@ -56,10 +61,16 @@ type mark struct {
 	position string
 	time     time.Time
 	wanted   bool // an event of it was not filtered
+	first    feed // the batch's first event of the stream whose time is known
 }
 
+// settled is how old a session must be for its commits to forgive the failures
+// before it. A Kafka that takes one commit and refuses the next would otherwise
+// cost the org a session each time, without a pause.
+const settled = time.Minute
+
 func newCommitter(l *Lane, w Writer, onHalt func()) committer {
-	return committer{l: l, w: w, onHalt: onHalt, marks: make(map[string]mark), stops: make(map[string]string),
+	return committer{l: l, w: w, began: time.Now(), onHalt: onHalt, marks: make(map[string]mark), stops: make(map[string]string),
 		holes: make(map[string]Hole), filled: make(map[string]bool)}
 }
 
@@ -87,7 +98,9 @@ func (c *committer) commit(ctx context.Context, b Batch) error {
 			return nil
 		}
 		began := time.Now()
+		c.l.cfg.Stats.begins(c.l.cfg.Lane, began)
 		err = c.w.Commit(ctx, c.records, positions) // I2: no other call moves a position
+		c.l.cfg.Stats.ends(c.l.cfg.Lane)
 		if large, ok := errors.AsType[*sink.RecordTooLargeError](err); ok && large.Index < len(c.owners) {
 			ev := c.owners[large.Index]
 			if _, again := tooLarge[ev]; !again {
@@ -125,7 +138,7 @@ var errHalted = errors.New("stream halted within the batch")
 
 // encodeAll fills records, fates and marks from the events.
 func (c *committer) encodeAll(ctx context.Context, events []transform.Event, tooLarge map[int]error) error {
-	c.records, c.owners, c.fates = c.records[:0], c.owners[:0], c.fates[:0]
+	c.records, c.owners, c.fates, c.changes = c.records[:0], c.owners[:0], c.fates[:0], c.changes[:0]
 	clear(c.marks)
 	clear(c.filled)
 	passed := make(map[string]bool, len(c.stops)) // streams whose halting group was reached
@@ -143,7 +156,7 @@ func (c *committer) encodeAll(ctx context.Context, events []transform.Event, too
 		for range len(c.records) - before {
 			c.owners = append(c.owners, i)
 		}
-		f.records = len(c.records) - before - f.gaps
+		f.records = len(c.records) - before - f.gaps - f.changes
 		c.fates = append(c.fates, f)
 		c.mark(ev, f)
 	}
@@ -169,10 +182,10 @@ func (c *committer) encode(ctx context.Context, ev *transform.Event, at int, too
 	if !ok {
 		return fate{}, &ExitError{Code: ExitRuntime, Err: fmt.Errorf("an event of %s came to lane %d, which does not have that stream", ev.Channel, c.l.cfg.Lane)}
 	}
-	before := len(c.records)
+	before, changed := len(c.records), len(c.changes)
 	var f fate
 	err := c.patiently(ctx, ev.Channel, func() (err error) {
-		c.records = c.records[:before]
+		c.records, c.changes = c.records[:before], c.changes[:changed]
 		if f, err = c.fate(ctx, s, ev, tooLarge); err == nil {
 			err = c.cross(ctx, s, ev, at, &f)
 		}
@@ -181,7 +194,7 @@ func (c *committer) encode(ctx context.Context, ev *transform.Event, at int, too
 	if err == nil || errors.Is(err, errHalted) {
 		return f, err
 	}
-	c.records = c.records[:before]
+	c.records, c.changes = c.records[:before], c.changes[:changed]
 	if Decide(classifyEncode(err), false).Action == HaltStream {
 		return fate{}, c.halt(ev, err)
 	}
@@ -243,14 +256,20 @@ func (c *committer) fate(ctx context.Context, s *laneStream, ev *transform.Event
 	if s.since.unwanted(meta.Time) {
 		return fate{kind: filtered, time: meta.Time}, nil
 	}
+	first := len(c.records)
 	c.records = records
 	if s.Watch.Seen && len(s.objects) < maxObjects && !s.objects[meta.Object] {
 		s.objects[meta.Object] = true
 		s.stats.saw(meta.Object)
 	}
-	f := fate{time: meta.Time}
+	f := fate{time: meta.Time, extras: meta.Extras}
 	if meta.Gap != nil {
-		err = c.enter(ctx, transform.HoleOf(s.Key.Org, ev, meta.Gap), &f)
+		if err := c.enter(ctx, transform.HoleOf(s.Key.Org, ev, meta.Gap), &f); err != nil {
+			return f, err
+		}
+	}
+	if first < len(records) {
+		err = c.noteSchema(ctx, s, ev, meta, records[first], &f)
 	}
 	return f, err
 }
@@ -297,7 +316,11 @@ func (c *committer) hole(s *laneStream, h Hole, ev *transform.Event, at time.Tim
 // reject makes a dead letter of an event that cannot become a record, or halts
 // its stream, by policy (I1).
 func (c *committer) reject(s *laneStream, ev *transform.Event, why error, withPayload bool) (fate, error) {
-	if s.HaltOnBadEvent {
+	halt := s.HaltOnBadEvent
+	if isType[*transform.UnknownFieldError](why) {
+		halt = s.HaltOnUnknownField
+	}
+	if halt {
 		return fate{}, c.halt(ev, why)
 	}
 	c.records = append(c.records, c.l.cfg.DeadLetter.record(s.Key, ev, why, withPayload))
@@ -322,6 +345,9 @@ func (c *committer) mark(ev *transform.Event, f fate) {
 	m.wanted = m.wanted || f.kind != filtered
 	if !f.time.IsZero() {
 		m.time = f.time
+		if m.first == (feed{}) {
+			m.first = feed{ev.Position, f.time}
+		}
 	}
 	c.marks[ev.Channel] = m
 }
@@ -347,10 +373,13 @@ const sourceName = "cometd"
 func (c *committer) committed(b Batch) {
 	events := b.Events
 	c.settle()
+	c.learn()
 	for _, h := range b.Entries {
 		c.l.streams[h.Channel].stats.Gaps.Add(1)
 	}
-	c.l.backoff.Reset()
+	if time.Since(c.began) >= settled {
+		c.l.backoff.Reset()
+	}
 	for i := range events {
 		s := c.l.streams[events[i].Channel]
 		s.stats.Gaps.Add(uint64(c.fates[i].gaps)) //nolint:gosec // a small count
@@ -358,6 +387,7 @@ func (c *committer) committed(b Batch) {
 		case produced:
 			s.stats.Records.Add(uint64(f.records))
 			s.stats.Produced.Add(1)
+			s.stats.Extras.Add(uint64(f.extras)) //nolint:gosec // a count
 		case deadLettered:
 			s.stats.DeadLettered.Add(1)
 			c.l.cfg.Log.Error().Err(f.letter).Str("channel", events[i].Channel).Str("position", events[i].Position).
@@ -374,6 +404,7 @@ func (c *committer) committed(b Batch) {
 		s := c.l.streams[channel]
 		s.since.past = s.since.past || m.wanted
 		s.stats.progress(m.position, m.time, now)
+		s.stats.feeds(m.first)
 		newest = latestOf(newest, m.time)
 	}
 	if now.Sub(newest) < fresh {

@@ -30,6 +30,9 @@ type Stream struct {
 	// HaltOnBadEvent halts the stream at an event that cannot become a record;
 	// otherwise the event becomes a dead letter.
 	HaltOnBadEvent bool
+	// HaltOnUnknownField says the same for an event with a field that its schema
+	// lacks.
+	HaltOnUnknownField bool
 }
 
 // LaneConfig is everything that a lane is made of.
@@ -44,6 +47,8 @@ type LaneConfig struct {
 	Encoder    Encoder
 	DeadLetter DeadLetter
 	Ledger     Ledger
+	// Schemas knows which schemas are recorded already; nil records none.
+	Schemas *SchemaHistory
 	// MaxEvents and MaxBytes bound the batch that waits and so, twice, the
 	// lane's memory.
 	MaxEvents, MaxBytes int
@@ -262,7 +267,10 @@ func (l *Lane) trace() SourceTrace {
 		SessionEnded: l.cfg.Stats.SessionEnded,
 		Rewind: func(channel string) bool {
 			s, ok := l.streams[channel]
-			if !ok || s.since.at.IsZero() { // it came to "latest" by on_expired: the hole is in the ledger
+			if !ok || s.since.at.IsZero() { // it came to "latest" by on_expired or on_starvation: the hole is in the ledger
+				return false
+			}
+			if position, _ := s.stats.reached(); position != "" { // so did this one, which has had events since its beginning
 				return false
 			}
 			s.since.bound.Store(true)

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -93,6 +94,36 @@ func TestBatchesGrowWhileACommitIsUnderWay(t *testing.T) {
 		if w.batches[1] < 90 || slices.Max(w.batches) > 100 {
 			t.Errorf("records by commit: %v; want the second nearly 100, none above", w.batches)
 		}
+	})
+}
+
+// A Kafka that hangs is seen while it does, not when it has ended.
+func TestCommitUnderWayIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, stats := newWorld(), &Stats{}
+		hang := make(chan struct{})
+		w.onCommit = func(int, []*kgo.Record) (bool, error) {
+			w.mu.Unlock() // it hangs outside of the world
+			<-hang
+			w.mu.Lock()
+			return true, nil
+		}
+		began := time.Now()
+		if err := carry(t, w.lane(stats, stream(accounts)), func() {
+			w.publish(accounts, 1)
+			pass(time.Minute)
+			if since := stats.Waiting(); len(since) != 1 || !since[0].Equal(began) {
+				t.Errorf("waiting %v, want lane 0 since %v", since, began)
+			}
+			close(hang)
+			pass(time.Second)
+			if since := stats.Waiting(); len(since) != 0 {
+				t.Errorf("waiting %v after the commit", since)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		w.exactly(t, accounts)
 	})
 }
 
@@ -185,6 +216,31 @@ func TestBadEventBecomesADeadLetter(t *testing.T) {
 		}
 		balanced(t, stats)
 	})
+}
+
+// A field that the schema lacks has a policy of its own, whatever that of other
+// bad events is.
+func TestUnknownFieldHasItsOwnPolicy(t *testing.T) {
+	for _, halts := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w, stats := newWorld(), &Stats{}
+			w.publish(accounts, 3)
+			w.onEncode = func(ev *transform.Event) error {
+				if ev.Position == "2" {
+					return &transform.UnknownFieldError{Path: "New__c"}
+				}
+				return nil
+			}
+			s := stream(accounts)
+			s.HaltOnBadEvent, s.HaltOnUnknownField = !halts, halts
+			if err := carry(t, w.lane(stats, s, stream(contacts)), nil); err != nil {
+				t.Fatal(err)
+			}
+			if halted := stats.Stream(accounts).haltedWhy() != ""; halted != halts || (stats.Stream(accounts).DeadLettered.Load() == 1) == halts {
+				t.Errorf("halted %t, %d dead letters, want halt %t", halted, stats.Stream(accounts).DeadLettered.Load(), halts)
+			}
+		})
+	}
 }
 
 func TestTooLargeRecordBecomesADeadLetterWithoutPayload(t *testing.T) {

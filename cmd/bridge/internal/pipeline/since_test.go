@@ -91,14 +91,19 @@ func TestLatestTakesWhatComesWhateverTheClock(t *testing.T) {
 	})
 }
 
-// Only a stream that began at "latest" may be rewound: one that came there by
-// on_expired has no moment since when events are wanted.
+// Only a stream that began at "latest" may be rewound, and only before its first
+// event: one that came there by on_expired or on_starvation has no moment since
+// when events are wanted, or has had events since then that would come again.
 func TestRewind(t *testing.T) {
 	l := newWorld().lane(&Stats{}, latest(accounts), stream(contacts))
 	l.beginsNow(l.streams[accounts])
 	rewind := l.trace().Rewind
 	if !rewind(accounts) || rewind(contacts) || rewind("/data/NopeChangeEvent") {
 		t.Error("want accounts rewound, and nothing else")
+	}
+	l.streams[accounts].stats.progress("7", time.Now(), time.Now())
+	if rewind(accounts) {
+		t.Error("want accounts not rewound over its own events")
 	}
 	if !l.streams[accounts].since.bound.Load() || l.streams[contacts].since.bound.Load() {
 		t.Error("want accounts bound to its moment, and nothing else")

@@ -6,6 +6,11 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sfbridge/bridge/sink"
 )
 
 // once makes the nth call of Next fail.
@@ -105,6 +110,59 @@ func TestReplyThatIsNeverAFrameEndsTheLane(t *testing.T) {
 		if w.nexts != 1+malformedLimit {
 			t.Errorf("%d calls of Next, want %d", w.nexts, 1+malformedLimit)
 		}
+	})
+}
+
+// Bad replies that are far apart are five accidents, not one reply that never gets
+// better.
+func TestBadRepliesFarApartAreLivedThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, stats := newWorld(), &Stats{}
+		w.onNext = func(call int) error {
+			if call > 3*malformedLimit {
+				return nil
+			}
+			sleep(t.Context(), malformedWithin+time.Second)
+			return &SourceError{Condition: Malformed, Err: errLost}
+		}
+		if err := carry(t, w.lane(stats, stream(accounts)), func() {
+			pass(24 * time.Hour)
+			w.publish(accounts, 1)
+			pass(time.Second)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		w.exactly(t, accounts)
+	})
+}
+
+// A Kafka that takes one commit and refuses the next costs the org a session each
+// time, so there are growing pauses between them.
+func TestReopeningHasPausesThoughSomeCommitsWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, stats := newWorld(), &Stats{}
+		opened := 0
+		w.onSource = func([]Resume) { opened++ }
+		w.onCommit = func(n int, _ []*kgo.Record) (bool, error) {
+			if n%2 == 0 {
+				return false, &sink.AbortedError{Err: errLost}
+			}
+			return true, nil
+		}
+		if err := carry(t, w.lane(stats, stream(accounts)), func() {
+			for range 3600 {
+				w.publish(accounts, 1)
+				pass(time.Second)
+			}
+			w.onCommit = nil
+			pass(time.Minute)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if opened < 10 || opened > 400 {
+			t.Errorf("%d sessions in an hour", opened)
+		}
+		w.exactly(t, accounts)
 	})
 }
 

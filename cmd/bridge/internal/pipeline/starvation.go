@@ -49,6 +49,29 @@ func (s *Starvation) String() string {
 		s.Rows, s.Object, s.After.UTC().Format(time.RFC3339), s.UpTo.UTC().Format(time.RFC3339), s.Found.UTC().Format(time.RFC3339), s.Tries)
 }
 
+// feed is the event with which a stream that starved goes on.
+type feed struct {
+	position string
+	time     time.Time
+}
+
+// feeds notes the first event that became durable since the stream was found
+// starving.
+func (st *StreamStats) feeds(first feed) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.fed == (feed{}) {
+		st.fed = first
+	}
+}
+
+// skipped says whether an event lies behind everything that was missing: what a
+// stream goes on with in that case does not show that the rest came. Rows have
+// whole seconds, so that the last one counts whole.
+func (s *Starvation) skipped(f feed) bool {
+	return f.time.Truncate(time.Second).After(s.UpTo.Truncate(time.Second))
+}
+
 // hole is the ledger's entry for a starvation. Its id does not depend on where
 // the hole ends, which is not known before something comes.
 func (s *Starvation) hole(stream *laneStream, position string) *transform.Hole {
@@ -123,6 +146,11 @@ func (c *carrier) obey(ctx context.Context) error {
 	}
 	return nil
 }
+
+// joins says whether b can become part of a batch that waits. Entries are written
+// behind the events of their batch, and an event that comes later may be the end
+// of the very hole: the last state of a hole must be the last that was known.
+func (a *Batch) joins(b Batch) bool { return len(a.Entries) == 0 || len(b.Events) == 0 }
 
 // rouse does what the stream's on_starvation says. Whatever it is, no position
 // moves: what the org still has of the stream comes, or is in the ledger.

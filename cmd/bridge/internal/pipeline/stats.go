@@ -24,6 +24,7 @@ type Stats struct {
 	sessions map[Condition]uint64 // sessions at the org that ended, by why
 	asked    map[Answer]uint64    // questions of the watchdog, by what came of them
 	troubles map[int32]Trouble
+	waiting  map[int32]time.Time // lanes whose commit is under way, since when
 }
 
 // Trouble is what keeps a lane from carrying events at this moment.
@@ -92,12 +93,35 @@ func (s *Stats) well(lane int32) {
 	delete(s.troubles, lane)
 }
 
+// Waiting returns the lanes that wait for Kafka to take a commit, and since when.
+func (s *Stats) Waiting() map[int32]time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.waiting)
+}
+
+func (s *Stats) begins(lane int32, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting == nil {
+		s.waiting = make(map[int32]time.Time)
+	}
+	s.waiting[lane] = now
+}
+
+func (s *Stats) ends(lane int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.waiting, lane)
+}
+
 // StreamStats are the counters of one stream. Records are counted apart from
 // events, since one event becomes one or more records.
 type StreamStats struct {
 	Received, Produced, DeadLettered, Filtered, Returned atomic.Uint64
 	Records                                              atomic.Uint64
 	Gaps                                                 atomic.Uint64 // entries of the gap ledger
+	Extras                                               atomic.Uint64 // fields kept that the events' schemas lack
 
 	received atomic.Int64               // when an event was last taken, in Unix nanoseconds
 	starving atomic.Pointer[Starvation] // nil while nothing is missing
@@ -113,13 +137,14 @@ type StreamStats struct {
 	seen       time.Time
 	retention  time.Duration
 	objects    []string // whose events were committed, if that is asked for
+	fed        feed     // the first event since it was found starving
 }
 
 // StreamState is a moment of a stream.
 type StreamState struct {
 	Channel                                              string
 	Received, Produced, DeadLettered, Filtered, Returned uint64
-	InFlight, Records, Gaps                              uint64
+	InFlight, Records, Gaps, Extras                      uint64
 	Subscribed                                           bool
 	SubscribedAt, FirstSubscribed                        time.Time // of the present subscription, and of the first in this process
 	Halted                                               string    // why; empty while it runs
@@ -133,6 +158,7 @@ type StreamState struct {
 	// nothing on a stream that is read. Zero if not known.
 	LostAfter, PositionExpires time.Time
 	Starving                   *Starvation // nil while nothing is missing
+	fed                        feed        // the first event since it was found starving
 }
 
 func (s *Stats) commit(took time.Duration, records int) {
@@ -173,9 +199,9 @@ func (st *StreamStats) state(channel string) StreamState {
 	defer st.mu.Unlock()
 	s := StreamState{
 		Channel: channel, Subscribed: !st.subscribed.IsZero(), SubscribedAt: st.subscribed, FirstSubscribed: st.first, Halted: st.haltedWhy(),
-		Position: st.position, EventTime: st.eventTime, Committed: st.committed, Seen: st.seen, Starving: st.starving.Load(),
+		Position: st.position, EventTime: st.eventTime, Committed: st.committed, Seen: st.seen, Starving: st.starving.Load(), fed: st.fed,
 		Produced: st.Produced.Load(), DeadLettered: st.DeadLettered.Load(),
-		Filtered: st.Filtered.Load(), Returned: st.Returned.Load(), Records: st.Records.Load(), Gaps: st.Gaps.Load(),
+		Filtered: st.Filtered.Load(), Returned: st.Returned.Load(), Records: st.Records.Load(), Gaps: st.Gaps.Load(), Extras: st.Extras.Load(),
 	}
 	// Received is read last: it grows first, so that the difference is never negative.
 	s.Received = st.Received.Load()
@@ -230,7 +256,9 @@ func (st *StreamStats) sawUntil(at time.Time) {
 func (st *StreamStats) starves(s *Starvation) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.starving.Store(s)
+	if st.starving.Swap(s) == nil {
+		st.fed = feed{}
+	}
 	if st.seen.After(s.After) {
 		st.seen = s.After
 	}

@@ -268,11 +268,15 @@ func (x subject) calm() {
 }
 
 // settle follows a stream that has events again: when it has reached the end of
-// what was missing, everything before has come, unless it was told to skip it.
+// what was missing, everything before has come, unless it was told to skip it, or
+// began behind it.
 func (x subject) settle(st *StreamState) {
 	switch {
 	case x.stream.Watch.OnStarvation == RouseTip:
 		x.starved, x.entry = nil, nil // the hole stays open until it is repaired
+	case st.fed == (feed{}): // it is not durable yet
+	case x.starved.skipped(st.fed):
+		x.leave(st.fed)
 	case st.EventTime.After(x.starved.UpTo):
 		x.end("the events came after all")
 	}
@@ -282,8 +286,21 @@ func (x subject) settle(st *StreamState) {
 func (x subject) end(why string) {
 	e := *x.entry
 	e.State, e.Detail = transform.HoleRepaired, why
+	x.close(&e)
+}
+
+// leave enters where the stream went on by itself. Like every other end of a hole
+// it does not say that the hole is filled.
+func (x subject) leave(f feed) {
+	e := *x.entry
+	e.ToPosition, e.ToTime = f.position, f.time
+	e.Detail += "; then the stream went on behind them, and nothing shows that they came"
+	x.close(&e)
+}
+
+func (x subject) close(last *transform.Hole) {
 	x.starved, x.entry = nil, nil
-	x.tell(order{channel: e.Channel, entry: &e})
+	x.tell(order{channel: last.Channel, entry: last})
 }
 
 // watchedObjects are the objects that are asked about.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/sfbridge/bridge/transform"
 )
 
 // rows is the org's table as the watchdog asks about it.
@@ -317,5 +319,64 @@ func TestManyEntitiesAreWatchedAsSeen(t *testing.T) {
 				t.Errorf("starving %v", s)
 			}
 		}, watchedStream(accounts, RouseSession))
+	})
+}
+
+// A subscription that goes on by itself with new events has skipped what was
+// missing: that is no repair.
+func TestStarvationThatEndsBehindWhatWasMissing(t *testing.T) {
+	for _, how := range []Rouse{RouseNone, RouseSession, RouseResubscribe} {
+		t.Run(string(how), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, r, stats := newWorld(), &rows{}, &Stats{}
+				watch(t, w, r, stats, 1000, func() {
+					w.publish(accounts, 1)
+					pass(time.Minute)
+					r.change("Account", 2) // what would tell of it the subscription never gets
+					pass(40 * time.Minute)
+					w.publish(accounts, 1)
+					pass(time.Minute)
+					r.change("Account", 1)
+					w.publish(accounts, 1)
+					pass(2 * time.Hour)
+				}, watchedStream(accounts, how, "Account"))
+				hole := accounts + ` starvation from "1" to `
+				want := []string{hole + `"" []`, hole + `"2" []`}
+				if got := w.entries(); !slices.Equal(got, want) || !w.oneGap() {
+					t.Errorf("ledger: %q", got)
+				}
+				if s := stats.Snapshot()[0]; s.Starving != nil {
+					t.Errorf("starving %v", s.Starving)
+				}
+			})
+		})
+	}
+}
+
+// An entry of the ledger is not overtaken by events that come after it, whose
+// batch may enter the end of the same hole.
+func TestEntryIsNotOvertaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		l := w.lane(&Stats{}, stream(accounts))
+		c := newCarrier(l, newSource(w, nil, l.trace()), nil, nil)
+		events, entry := Batch{Events: make([]transform.Event, 2)}, Batch{Entries: []*transform.Hole{{Channel: accounts}}}
+		put := func(b Batch) {
+			if !c.put(t.Context(), b) {
+				t.Error("a batch was not taken")
+			}
+		}
+		put(events)
+		put(entry) // behind the events, as it is written
+		var wg sync.WaitGroup
+		wg.Go(func() { put(events) })
+		synctest.Wait()
+		for i, want := range []int{1, 0} {
+			if b := <-c.batches; len(b.Entries) != want || len(b.Events) != 2 {
+				t.Errorf("batch %d has %d entries and %d events", i, len(b.Entries), len(b.Events))
+			}
+			synctest.Wait()
+		}
+		wg.Wait()
 	})
 }

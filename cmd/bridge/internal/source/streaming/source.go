@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
@@ -74,7 +75,7 @@ func (s *Source) Next(ctx context.Context) (pipeline.Batch, error) {
 		b.Events = make([]transform.Event, len(events))
 		for i := range events {
 			b.Events[i] = event(&events[i], now)
-			b.Bytes += len(events[i].Payload)
+			b.Bytes += len(b.Events[i].Payload)
 		}
 	}
 	if err != nil {
@@ -84,8 +85,10 @@ func (s *Source) Next(ctx context.Context) (pipeline.Batch, error) {
 }
 
 // event belongs to the stream that was subscribed to, whatever name the message
-// has for it. A message without a payload keeps its whole data: it will be
-// refused as an event, and its dead letter shall hold what Salesforce sent (I1).
+// has for it. The payload of a PushTopic's or a generic channel's event is its
+// whole data, which has the type and the time beside the fields. A message without
+// a payload keeps its whole data, too: it will be refused as an event, and its dead
+// letter shall hold what Salesforce sent (I1).
 func event(e *cometd.Event, received time.Time) transform.Event {
 	ev := transform.Event{
 		Channel: e.Subscription, SchemaID: e.Schema, UUID: e.UUID, APIName: e.APIName,
@@ -94,13 +97,19 @@ func event(e *cometd.Event, received time.Time) transform.Event {
 	if ev.Channel == "" {
 		ev.Channel = e.Channel
 	}
-	if ev.Payload == nil {
+	if ev.Payload == nil || wholeData(ev.Channel) {
 		ev.Payload = e.Data
 	}
 	if e.HasReplayID {
 		ev.Position = strconv.FormatInt(e.ReplayID, 10)
 	}
 	return ev
+}
+
+// wholeData says whether the records of a channel are made of the whole data of
+// its messages.
+func wholeData(channel string) bool {
+	return strings.HasPrefix(channel, "/topic/") || strings.HasPrefix(channel, "/u/")
 }
 
 // Restart subscribes a stream again at another place.

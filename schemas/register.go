@@ -1,0 +1,384 @@
+package schemas
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/sr"
+)
+
+// maxLines bounds how many subjects are tried for one schema.
+const maxLines = 100
+
+// Error codes of the registry (Confluent Schema Registry API, "Errors").
+const (
+	codeNoSubject = 40401
+	codeNoVersion = 40402
+	codeNoSchema  = 40403
+)
+
+// Registered says where a schema is in the registry.
+type Registered struct {
+	Subject string
+	Version int // within the subject; 0 if it is not known
+	ID      int
+	// Schema is what is registered there, as [ParseRegistered] makes it; nil
+	// where it was not asked for.
+	Schema *Schema
+}
+
+// Register makes sure that s is registered under subject and returns its id in
+// the registry, above 0. The registry itself compares the schema with the
+// subject's earlier ones before it registers it. Ids are remembered: the
+// registry is asked once for each subject and schema. Failures are not
+// remembered. That the id stands for this schema is looked up before it is
+// believed.
+//
+// With [RegistryConfig.NewSubject] a schema that the subject refuses is looked
+// for under <subject>-v2, -v3 and so on as far as there are such subjects, and
+// registered with the first that accepts it if it is nowhere yet. So the same
+// schema has the same subject after a restart and in every instance, and the
+// compatible successors of a schema follow it into its subject.
+//
+// Errors: [*IncompatibleError], [*NotRegisteredError], [*RegistryError], and
+// ctx's own error for a caller that gave up waiting for another's request.
+func (r *Registry) Register(ctx context.Context, subject string, s *Schema) (int, error) {
+	key := registration{subject, s.Fingerprint}
+	never := func(error) bool { return false }
+	return r.flight.do(ctx, key, never, func(ctx context.Context) (int, error) {
+		id, err := r.settle(ctx, subject, s)
+		if err == nil {
+			err = r.verify(ctx, subject, s, id)
+		}
+		return id, err
+	})
+}
+
+// settle finds the subject that takes s, and returns the id that s has there.
+func (r *Registry) settle(ctx context.Context, subject string, s *Schema) (int, error) {
+	if r.lookUpOnly {
+		at, err := r.Lookup(ctx, subject, s)
+		return at.ID, err
+	}
+	id, err := r.post(ctx, subject, s)
+	if _, refused := errors.AsType[*IncompatibleError](err); !refused || !r.newSubject {
+		return id, err
+	}
+	at, missing := r.lookUpLines(ctx, subject, s, 2)
+	if _, nowhere := errors.AsType[*NotRegisteredError](missing); !nowhere {
+		return at.ID, missing
+	}
+	for n := 2; n <= maxLines; n++ {
+		id, again := r.post(ctx, line(subject, n), s)
+		if _, refused := errors.AsType[*IncompatibleError](again); !refused {
+			return id, again
+		}
+	}
+	return 0, err
+}
+
+// line is the n-th subject for schemas that the ones before it refuse.
+func line(subject string, n int) string {
+	if n == 1 {
+		return subject
+	}
+	return fmt.Sprintf("%s-v%d", subject, n)
+}
+
+// isLine says whether a subject is one of those that stand for subject.
+func isLine(subject, candidate string) bool {
+	for n := 1; n <= maxLines; n++ {
+		if line(subject, n) == candidate {
+			return true
+		}
+	}
+	return false
+}
+
+// post registers s under one subject.
+func (r *Registry) post(ctx context.Context, subject string, s *Schema) (int, error) {
+	id, err := r.client.RegisterSchema(ctx, subject, wire(s), -1, -1)
+	if err != nil {
+		if resp, ok := errors.AsType[*sr.ResponseError](err); ok && resp.StatusCode == http.StatusConflict {
+			return 0, r.incompatible(ctx, subject, s, resp)
+		}
+		return 0, registryError("register under", subject, err)
+	}
+	return id, usable("register under", subject, id)
+}
+
+func wire(s *Schema) sr.Schema {
+	typ := sr.TypeAvro
+	if s.TextType == JSONSchemaText {
+		typ = sr.TypeJSON
+	}
+	return sr.Schema{Schema: string(s.JSON), Type: typ}
+}
+
+func usable(doing, subject string, id int) error {
+	if id > 0 && id <= math.MaxInt32 {
+		return nil
+	}
+	return &RegistryError{
+		Doing: doing, Subject: subject, Status: http.StatusOK,
+		Detail: fmt.Sprintf("the answer has no usable schema id (%d)", id),
+		Hint:   "check that the url is that of a schema registry with Confluent's api",
+	}
+}
+
+// incompatible explains a refusal by what is different from the subject's
+// latest schema. If that cannot be had right now the refusal is told later.
+func (r *Registry) incompatible(ctx context.Context, subject string, s *Schema, resp *sr.ResponseError) error {
+	e := &IncompatibleError{Subject: subject, Schema: s.FullName, SchemaID: s.ID, Detail: detailOf(resp)}
+	latest, err := r.Latest(ctx, subject)
+	if err != nil && Retryable(err) {
+		return err
+	}
+	e.Version, e.RegistryID = latest.Version, latest.ID
+	if err == nil {
+		e.Changes, err = r.changes(latest.Schema, s)
+	}
+	e.Unread = err
+	return e
+}
+
+// changes compares a schema with a registered one, as the registry would see it.
+func (*Registry) changes(registered, s *Schema) (Changes, error) {
+	now, err := ParseRegistered(s.JSON)
+	if err != nil {
+		return nil, err
+	}
+	return Diff(registered, now), nil
+}
+
+// verify looks up what the registry has under an id that it gave for s: a wrong
+// id would make every record unreadable, or worse. A registry that lets nobody
+// look is believed.
+func (r *Registry) verify(ctx context.Context, subject string, s *Schema, id int) error {
+	const doing = "look up what was registered under"
+	text, err := r.client.SchemaByID(ctx, id)
+	if resp, ok := errors.AsType[*sr.ResponseError](err); ok {
+		switch resp.StatusCode {
+		case http.StatusForbidden, http.StatusUnauthorized, http.StatusMethodNotAllowed:
+			return nil
+		case http.StatusNotFound:
+			return &RegistryError{
+				Doing: doing, Subject: subject, Status: http.StatusOK,
+				Detail: fmt.Sprintf("it answered with the schema id %d and does not know that id: %s", id, detailOf(resp)),
+			}
+		}
+	}
+	if err != nil {
+		return registryError(doing, subject, err)
+	}
+	if s.TextType == JSONSchemaText {
+		return sameJSONSchema(doing, subject, s, id, text)
+	}
+	registered, err := ParseRegistered([]byte(text.Schema))
+	var diff Changes
+	if err == nil {
+		diff, err = r.changes(registered, s)
+		diff = diff.Structural()
+	}
+	if err == nil && len(diff) == 0 {
+		return nil
+	}
+	why := "which is that of another schema: " + diff.most(mostChanges)
+	if err != nil { // not wrapped: it is not the event's schema that is unusable
+		why = fmt.Sprintf("and what it has under that id cannot be read: %v", err)
+	}
+	return &RegistryError{
+		Doing: doing, Subject: subject, Status: http.StatusOK,
+		Detail: fmt.Sprintf("it answered with the schema id %d, %s", id, why),
+		Hint:   "check that all urls are of one registry, and no cache answers in its place",
+	}
+}
+
+// sameJSONSchema checks that what the registry has is the JSON Schema that it was
+// given.
+func sameJSONSchema(doing, subject string, s *Schema, id int, text sr.Schema) error {
+	var want, have any
+	if json.Unmarshal(s.JSON, &want) == nil && json.Unmarshal([]byte(text.Schema), &have) == nil && reflect.DeepEqual(want, have) {
+		return nil
+	}
+	return &RegistryError{
+		Doing: doing, Subject: subject, Status: http.StatusOK,
+		Detail: fmt.Sprintf("it answered with the schema id %d, which is that of another schema: %s", id, snippet([]byte(text.Schema))),
+		Hint:   "check that all urls are of one registry, and no cache answers in its place",
+	}
+}
+
+// Lookup says where s is registered, under subject or, with
+// [RegistryConfig.NewSubject], one of those that follow it. It registers
+// nothing. Errors: [*NotRegisteredError], [*RegistryError].
+func (r *Registry) Lookup(ctx context.Context, subject string, s *Schema) (Registered, error) {
+	return r.lookUpLines(ctx, subject, s, 1)
+}
+
+func (r *Registry) lookUpLines(ctx context.Context, subject string, s *Schema, first int) (Registered, error) {
+	last := first
+	if r.newSubject {
+		last = maxLines
+	}
+	const doing = "look up a schema under"
+	for n := first; n <= last; n++ {
+		at, err := r.client.LookupSchema(ctx, line(subject, n), wire(s))
+		if err == nil {
+			return Registered{Subject: line(subject, n), Version: at.Version, ID: at.ID}, usable(doing, subject, at.ID)
+		}
+		resp, ok := errors.AsType[*sr.ResponseError](err)
+		switch {
+		case ok && resp.ErrorCode == codeNoSchema:
+			if found, err := r.sameRecords(ctx, line(subject, n), s); err != nil || found.ID > 0 {
+				return found, err
+			}
+		case ok && resp.ErrorCode == codeNoSubject:
+			last = n // there are none behind it
+		default:
+			return Registered{}, registryError(doing, line(subject, n), err)
+		}
+	}
+	return Registered{}, r.notRegistered(ctx, subject, s)
+}
+
+// sameRecords finds a version of a subject that describes the same records in
+// another text: with other white space or docs. Some registries look a schema up
+// by its very text.
+func (r *Registry) sameRecords(ctx context.Context, subject string, s *Schema) (Registered, error) {
+	const doing = "read the versions of"
+	versions, err := r.client.SubjectVersions(ctx, subject)
+	if err != nil {
+		return Registered{}, registryError(doing, subject, err)
+	}
+	slices.Sort(versions)
+	for _, v := range slices.Backward(versions) { // the newest first
+		at, err := r.client.SchemaByVersion(ctx, subject, v)
+		if err != nil {
+			return Registered{}, registryError(doing, subject, err)
+		}
+		registered, err := ParseRegistered([]byte(at.Schema.Schema))
+		if err != nil {
+			continue // it cannot be the same
+		}
+		diff, err := r.changes(registered, s)
+		if err == nil && len(diff.Structural()) == 0 {
+			return Registered{Subject: subject, Version: at.Version, ID: at.ID}, usable(doing, subject, at.ID)
+		}
+	}
+	return Registered{}, nil
+}
+
+// notRegistered says what is registered in place of s, as far as that is known.
+func (r *Registry) notRegistered(ctx context.Context, subject string, s *Schema) error {
+	e := &NotRegisteredError{Subject: subject, Schema: s.FullName, SchemaID: s.ID}
+	latest, err := r.Latest(ctx, subject)
+	if err == nil {
+		e.Version, e.RegistryID = latest.Version, latest.ID
+		e.Changes, err = r.changes(latest.Schema, s)
+	}
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return e
+}
+
+// Latest returns the newest schema of a subject. A subject without one is a
+// [*NotRegisteredError]; a text that cannot be read a [*SchemaError], beside
+// which version and id are returned; anything else a [*RegistryError].
+func (r *Registry) Latest(ctx context.Context, subject string) (Registered, error) {
+	at, err := r.client.SchemaByVersion(ctx, subject, -1)
+	if err != nil {
+		if resp, ok := errors.AsType[*sr.ResponseError](err); ok && (resp.ErrorCode == codeNoSubject || resp.ErrorCode == codeNoVersion) {
+			return Registered{}, &NotRegisteredError{Subject: subject}
+		}
+		return Registered{}, registryError("read the latest schema of", subject, err)
+	}
+	out := Registered{Subject: subject, Version: at.Version, ID: at.ID}
+	out.Schema, err = ParseRegistered([]byte(at.Schema.Schema))
+	return out, err
+}
+
+// LatestLine is Latest of the last of the subjects that stand for subject: with
+// [RegistryConfig.NewSubject] there may be several.
+func (r *Registry) LatestLine(ctx context.Context, subject string) (Registered, error) {
+	found, err := r.Latest(ctx, subject)
+	for n := 2; r.newSubject && n <= maxLines; n++ {
+		next, nextErr := r.Latest(ctx, line(subject, n))
+		if _, none := errors.AsType[*NotRegisteredError](nextErr); none {
+			break
+		}
+		found, err = next, nextErr
+	}
+	return found, err
+}
+
+// Locate returns the subject and version of an id that was given for a subject:
+// the subject may be one of those that follow it. Without an error and without
+// a subject, the registry has the id elsewhere only.
+func (r *Registry) Locate(ctx context.Context, subject string, id int) (Registered, error) {
+	versions, err := r.client.SchemaVersionsByID(ctx, id)
+	if err != nil {
+		return Registered{}, registryError("ask for the version under", subject, err)
+	}
+	found := Registered{ID: id}
+	for _, v := range versions {
+		if isLine(subject, v.Subject) && (found.Subject == "" || len(v.Subject) < len(found.Subject)) {
+			found.Subject, found.Version = v.Subject, v.Version
+		}
+	}
+	return found, nil
+}
+
+// registryError gives the client library's error our types.
+func registryError(doing, subject string, err error) error {
+	resp, ok := errors.AsType[*sr.ResponseError](err)
+	if !ok {
+		e := &RegistryError{Doing: doing, Subject: subject, Err: err}
+		if strings.Contains(err.Error(), "unable to decode ok response body") {
+			// The library has no type for it. What came with status 200 was not
+			// JSON: a proxy's or a login page, most often.
+			e.Status = http.StatusOK
+			e.Hint = "check that the url is that of a schema registry with Confluent's api, and no proxy answers in its place"
+		}
+		return e
+	}
+	return &RegistryError{
+		Doing: doing, Subject: subject, Status: resp.StatusCode, Code: resp.ErrorCode,
+		Detail: detailOf(resp), Hint: registryHint(resp),
+	}
+}
+
+// detailOf is what the registry said.
+func detailOf(resp *sr.ResponseError) string {
+	if detail := strings.ToValidUTF8(resp.Message, "?"); detail != "" {
+		return detail
+	}
+	return snippet(resp.Raw)
+}
+
+func registryHint(resp *sr.ResponseError) string {
+	switch resp.StatusCode {
+	case http.StatusUnauthorized:
+		return "check the registry's username and password, or its bearer token"
+	case http.StatusForbidden:
+		return "grant the registry user write access to the subject"
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
+		return "check the path of the registry's url (Apicurio serves Confluent's api under /apis/ccompat/v7)"
+	case http.StatusUnprocessableEntity:
+		if resp.ErrorCode == 42205 {
+			return "the subject or the registry is in read-only mode; set its mode to READWRITE"
+		}
+		return "the registry does not accept the schema's text"
+	}
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		return "the registry redirects; configure the url that it redirects to"
+	}
+	return ""
+}
