@@ -31,12 +31,15 @@ BRIDGE_CHAOS_EVENTS       ?= 100000
 BRIDGE_CHAOS_KILLS        ?= 20
 BRIDGE_CHAOS_BROKER_KILLS ?= 3
 BRIDGE_CHAOS_FAULTS       ?= 20
-# Weeks of faults in virtual time.
-BRIDGE_LIFE_SEEDS         ?= 1000
+# Weeks of faults in virtual time: about half a second each.
+BRIDGE_LIFE_SEEDS         ?= 10000
+# A Kafka that answers nothing while events wait.
+BRIDGE_STALL_EVENTS       ?= 1000000
+BRIDGE_STALL_FOR          ?= 10m
 
 .PHONY: help
 help: ## list these commands
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: ## run the whole bridge against a simulated org: no account, no broker (DEMO="--events 50")
@@ -62,6 +65,10 @@ endef
 check: fmt-check vet lint ## all that a change must pass: format, vet, linters, tests with the race detector
 	$(call go_test,-race -timeout $(TEST_TIMEOUT) $(RACE_PACKAGES))
 	$(call go_test,-timeout $(TEST_TIMEOUT) ./integration/...)
+
+.PHONY: check-readers
+check-readers: ## Java, Python and Go read what the bridge wrote, compared with the org's ledger
+	$(call go_test,-count=1 -v -timeout $(TEST_TIMEOUT) -run 'ReadersAgree' ./integration)
 
 .PHONY: lint
 lint: $(GOLANGCI) ## run the linters at their pinned version
@@ -97,9 +104,11 @@ chaos: export BRIDGE_CHAOS_EVENTS := $(BRIDGE_CHAOS_EVENTS)
 chaos: export BRIDGE_CHAOS_KILLS := $(BRIDGE_CHAOS_KILLS)
 chaos: export BRIDGE_CHAOS_BROKER_KILLS := $(BRIDGE_CHAOS_BROKER_KILLS)
 chaos: export BRIDGE_CHAOS_FAULTS := $(BRIDGE_CHAOS_FAULTS)
+chaos: export BRIDGE_STALL_EVENTS := $(BRIDGE_STALL_EVENTS)
+chaos: export BRIDGE_STALL_FOR := $(BRIDGE_STALL_FOR)
 chaos: ## the long chaos tests: kills against a real Kafka, weeks of faults in virtual time (BRIDGE_CHAOS_SEED=n for another run)
-	$(GO) test -count=1 -timeout 3h -v -run Chaos ./integration
-	BRIDGE_LIFE_SEEDS=$(BRIDGE_LIFE_SEEDS) $(GO) test -count=1 -timeout 3h -run Week ./cmd/bridge/internal/source/streaming
+	$(GO) test -count=1 -timeout 3h -v -run 'Chaos|StalledKafka' ./integration
+	BRIDGE_LIFE_SEEDS=$(BRIDGE_LIFE_SEEDS) $(GO) test -count=1 -timeout 4h -run TestAWeek ./cmd/bridge/internal/source/streaming
 
 .PHONY: bench
 bench: ## run the benchmarks (BENCH=Decode for some, BENCHTIME=5s)

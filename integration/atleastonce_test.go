@@ -41,7 +41,7 @@ func TestAtLeastOnceLosesNothing(t *testing.T) {
 	doubled := r.until(t, missing, 2*time.Minute, d.state)
 	s.balanced(t)
 	d.bridge.drain(t)
-	const lanes, batch = 2, 5000 // of the configuration
+	const lanes, batch = 2, 1000 // of the configuration
 	if doubled > kills*lanes*batch {
 		t.Errorf("%d records came again, more than %d kills explain", doubled, kills)
 	}

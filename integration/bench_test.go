@@ -2,8 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +45,7 @@ func benchCatchUp(b *testing.B, brokers []string, name func() string) {
 	for b.Loop() {
 		b.StopTimer()
 		s := newSite(b, name(), brokers, fourChannels...)
+		s.settings["lanes"] = "4" // the default
 		for _, object := range []string{"Account", "Contact", "Invoice__c", "Order__e"} {
 			if err := s.org.Bulk(orgsim.Bulk{Object: object, Count: catchUp / 4, Bytes: catchUpBytes, Batch: 100}); err != nil {
 				b.Fatal(err)
@@ -62,7 +61,8 @@ func benchCatchUp(b *testing.B, brokers []string, name func() string) {
 		r.wait(b, want, 5*time.Minute, p.output)
 		took += time.Since(began)
 		b.StopTimer()
-		rss = max(rss, p.peakKiB(b))
+		_, peak := p.memory(b)
+		rss = max(rss, peak)
 		p.drain(b)
 		cpu += p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 		s.exactly(b, r)
@@ -74,27 +74,4 @@ func benchCatchUp(b *testing.B, brokers []string, name func() string) {
 	b.ReportMetric(float64(rss)/1024, "peak-MiB")
 	b.ReportMetric(float64(first.Milliseconds())/n, "first-record-ms")
 	b.ReportMetric(0, "ns/op")
-}
-
-// peakKiB is the largest resident size that the bridge has had. It is read from
-// the kernel while the process lives: what wait4 reports afterwards is at least
-// the size of the test process at the moment of its fork.
-func (p *process) peakKiB(tb testing.TB) int {
-	tb.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		tb.Log("no peak memory on this system:", err)
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			n, err := strconv.Atoi(strings.Fields(rest)[0])
-			if err != nil {
-				tb.Fatal(err)
-			}
-			return n
-		}
-	}
-	tb.Fatalf("no VmHWM in %s", text)
-	return 0
 }

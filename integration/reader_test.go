@@ -25,7 +25,7 @@ type reader struct {
 func (s *site) read(tb testing.TB) *reader {
 	tb.Helper()
 	cl, err := kgo.NewClient(
-		kgo.SeedBrokers(s.brokers...), kgo.ConsumeRegex(), kgo.ConsumeTopics(`^`+s.prefix+`\.[A-Z].*`),
+		kgo.SeedBrokers(s.brokers...), kgo.ConsumeRegex(), kgo.ConsumeTopics(`^`+s.prefix+`\.([A-Z]|u\.).*`),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.MetadataMinAge(250*time.Millisecond), kgo.MetadataMaxAge(500*time.Millisecond), kgo.AlwaysRetryEOF(),
 	)

@@ -28,7 +28,7 @@ const (
 	source      = "src/main/java/Reader.java"
 )
 
-//go:embed pom.xml src/main/java/Reader.java
+//go:embed pom.xml src/main/java/Reader.java envelopes/pom.xml envelopes/Envelopes.java
 var project embed.FS
 
 // Record is what the Java program saw of a record.
@@ -78,19 +78,20 @@ func Build(tb testing.TB) *Program {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), buildTime)
 	defer cancel()
-	p, err := build(ctx)
+	p, err := build(ctx, "pom.xml", source)
 	if err != nil {
 		kafkatest.GiveUp(tb, err)
 	}
 	return p
 }
 
-func build(ctx context.Context) (*Program, error) {
-	pom, err := project.ReadFile("pom.xml")
+// build makes the program of a pom and of one source file.
+func build(ctx context.Context, pomFile, codeFile string) (*Program, error) {
+	pom, err := project.ReadFile(pomFile)
 	if err != nil {
 		return nil, err
 	}
-	code, err := project.ReadFile(source)
+	code, err := project.ReadFile(codeFile)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +103,7 @@ func build(ctx context.Context) (*Program, error) {
 	_, _ = hash.Write(pom)
 	_, _ = hash.Write(code)
 	dir, err := maven.Cached(ctx, fmt.Sprintf("javareader-%x", hash.Sum(nil)[:8]), func(ctx context.Context, dir string) error {
-		return compile(ctx, dir, pom, code)
+		return compile(ctx, dir, pom, filepath.Base(codeFile), code)
 	})
 	if err != nil {
 		return nil, missing(err)
@@ -110,8 +111,8 @@ func build(ctx context.Context) (*Program, error) {
 	return &Program{java: java, dir: dir}, nil
 }
 
-func compile(ctx context.Context, dir string, pom, code []byte) error {
-	libs, classes, file := filepath.Join(dir, "libs"), filepath.Join(dir, "classes"), filepath.Join(dir, filepath.Base(source))
+func compile(ctx context.Context, dir string, pom []byte, name string, code []byte) error {
+	libs, classes, file := filepath.Join(dir, "libs"), filepath.Join(dir, "classes"), filepath.Join(dir, name)
 	if err := os.Mkdir(classes, 0o700); err != nil {
 		return err
 	}

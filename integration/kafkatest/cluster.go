@@ -20,7 +20,9 @@ type broker interface {
 	start(ctx context.Context) error // returns when it answers
 	stop() error                     // orderly; nil if it is down
 	kill() error                     // SIGKILL; nil if it is down
-	remove() error                   // with its data
+	pause() error
+	resume() error
+	remove() error // with its data
 }
 
 // Cluster is an Apache Kafka of one node, or the brokers that

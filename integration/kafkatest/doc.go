@@ -41,8 +41,8 @@
 // # Concurrency
 //
 // Everything may be called from several goroutines and, as to the cache, from
-// several test processes. [Cluster.Kill], [Cluster.Stop] and [Cluster.Restart]
-// wait for each other.
+// several test processes. [Cluster.Kill], [Cluster.Stop], [Cluster.Restart],
+// [Cluster.Pause] and [Cluster.Resume] wait for each other.
 //
 // # Errors
 //
