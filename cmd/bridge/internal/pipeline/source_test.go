@@ -154,7 +154,9 @@ func TestReopeningHasPausesThoughSomeCommitsWork(t *testing.T) {
 				w.publish(accounts, 1)
 				pass(time.Second)
 			}
+			w.mu.Lock()
 			w.onCommit = nil
+			w.mu.Unlock()
 			pass(time.Minute)
 		}); err != nil {
 			t.Fatal(err)
