@@ -215,10 +215,8 @@ func TestFlatRowsAreRead(t *testing.T) {
 func TestJSONSchemaIsRegistered(t *testing.T) {
 	r := newRealRegistry(t)
 	company, _ := changeAccounts(t, r.org)
-	if text := r.registry; text == "" {
-		t.Fatal("no registry")
-	}
-	records := enveloped(t, r, "format: json\nenvelope: flat\nx-json: &json true\n")
+	r.registry += "\n  json_schema: true" // the configuration has it behind the url
+	records := enveloped(t, r, "format: json\nenvelope: flat\n")
 	checked := 0
 	for _, rec := range records {
 		if rec.Value == nil {

@@ -40,6 +40,12 @@
 // [WithExtras] adds one field of ours at the end, [ExtrasField], for those who
 // keep what an event has beyond its schema.
 //
+// [Flat] and [Debezium] make the schemas of other shapes of an event, named
+// bridge.flat.<event> and bridge.debezium.<event>.Envelope (with .Value and .Source
+// inside), so that no name of Salesforce's gets a second meaning; [Flatten] has
+// the names of their rows. [JSONSchema] is the JSON Schema of what a schema is in
+// JSON.
+//
 // # What it promises
 //
 // Text and tree are a pure function of the bytes fetched. The text was parsed

@@ -51,15 +51,43 @@
 // (New__c, BillingAddress.New, Changes[1].New) to its value as JSON text, byte for
 // byte as Salesforce sent it. The header's lists do not name them. Two keys of one
 // path are an error. The fingerprint and the id in the registry are those of the
-// longer schema, sf-schema-id stays Salesforce's.
+// longer schema, and so it is with an envelope; sf-schema-id stays Salesforce's.
 //
 // Format JSON is the same logical record: what the Avro decodes to, with absent
-// fields left out. Numbers of type double keep their spelling.
+// fields left out. Numbers of type double keep their spelling. With
+// [Config.JSONSchema] its JSON Schema is registered and each value begins with the
+// five bytes that Avro has there.
+//
+// Format Raw is the payload, byte for byte. No schema is asked for and no more is
+// read than topic, key, headers and timestamp are made of, so that an event which
+// does not fit its schema is a record too; one whose key or object cannot be told
+// is an error. A timestamp that cannot be read is [Event.ReceivedAt], a header that
+// cannot be made is left out.
+//
+// Envelopes ([StreamOptions.Envelope]) are other shapes of the values of change
+// events and platform events, written from the same scan:
+//
+//   - flat: one row by [schemas.Flat], with parts of compound fields under the names
+//     that SOQL has for them (BillingCity), the record's Id first, the header's
+//     fields as _changeType and so on.
+//   - debezium: {before, after, source, transaction, op, ts_ms} by
+//     [schemas.Debezium]. after is the row that flat has, without the header, which
+//     is in source. op is c for CREATE and UNDELETE, u for UPDATE, d for DELETE, r
+//     for SNAPSHOT; that of a GAP_* event is the one of the operation that it names;
+//     an overflow is u. before has the Id alone in an update and what the event
+//     carries in a delete: Salesforce tells no old values. ts_ms is when the event
+//     was received, source.ts_ms when it was committed. A platform event is a c.
+//
+// In both the lists of the header have the row's names, a compound field as a whole
+// those of all its parts; names of no field stay. recordIds are left out: each
+// record has its own Id, and so a value of its own, and what one event's records
+// take together is bounded. Null in a row still means unchanged unless nulledFields
+// names it. _extras is last, in debezium beside the images.
 //
 // Records: a change event becomes one record per id in its recordIds, each keyed
-// by the 18-character id and each with the whole event as its value (recordIds
-// stay complete: they say what the event was, while key and sf-record-index say
-// which record this one is about). After each record of a DELETE comes a
+// by the 18-character id and, without an envelope, each with the whole event as its
+// value (recordIds stay complete: they say what the event was, while key and
+// sf-record-index say which record this one is about). After each record of a DELETE comes a
 // tombstone of the same key if [Config.Tombstone] asks for it. Wildcard ids
 // ("001*"), the dummy id 000000000000000AAA and GAP_* events are keyed by what
 // they carry and reported in [Meta.Gap]; they never get a tombstone. A platform
@@ -92,8 +120,8 @@
 // before it. Timestamp: commitTimestamp of a change event, CreatedDate of a
 // platform event, createdDate of the others.
 //
-// Values are in Confluent's wire format: 0x00, the registry's id as 4 bytes big
-// endian, Avro binary. Without a registry they are bare Avro binary and a header
+// Avro values are in Confluent's wire format: 0x00, the registry's id as 4 bytes
+// big endian, Avro binary. Without a registry they are bare Avro binary and a header
 // sf-schema-fingerprint has the SHA-256 (hex) of the schema's text.
 //
 // # What it promises

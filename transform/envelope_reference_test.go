@@ -65,7 +65,7 @@ func refNames(s *schemas.Schema, event map[string]any, list any) any {
 	out := []any{}
 	for _, item := range list.([]any) {
 		name, _ := item.(string)
-		at, path, rest := s.Root, name, map[string]any(event)
+		at, path, rest := s.Root, name, event
 		flat, top := "", true
 		for found := true; found && path != ""; top = false {
 			var first string
@@ -88,8 +88,6 @@ func refNames(s *schemas.Schema, event map[string]any, list any) any {
 				break
 			}
 			if path == "" {
-				row := map[string]any{}
-				refFlatten(row, f.Type, first, first, v, true)
 				out = append(out, refAll(f.Type, first, v)...)
 				flat = "-"
 			}
@@ -184,7 +182,7 @@ func refDebezium(w *world, out, row, head, event map[string]any, id string) {
 	for k, v := range head {
 		source[k] = v
 	}
-	out["source"], out["transaction"], out["op"], out["ts_ms"] = source, transaction, op, int64(received.UnixMilli())
+	out["source"], out["transaction"], out["op"], out["ts_ms"] = source, transaction, op, received.UnixMilli()
 	out["before"], out["after"] = any(nil), any(row)
 	switch op {
 	case "u":
@@ -222,6 +220,9 @@ func (w *world) checkEnvelopes(t *testing.T, payload []byte, event map[string]an
 			if err != nil {
 				t.Fatalf("%s: %v\n%s", in.schema.FullName, err, asJSON[i].Value)
 			}
+			if err := in.document.accepts("value", again); err != nil {
+				t.Fatalf("%s: the JSON Schema: %v\n%s", in.schema.FullName, err, asJSON[i].Value)
+			}
 			if err := sameRecord("value", got, again); err != nil {
 				t.Fatalf("%s: %v\n%s\n%s", in.schema.FullName, err, payload, asJSON[i].Value)
 			}
@@ -233,6 +234,7 @@ func (w *world) checkEnvelopes(t *testing.T, payload []byte, event map[string]an
 type enveloped struct {
 	envelope   schemas.Envelope
 	schema     *schemas.Schema
+	document   jsonSchema
 	avro, json *transform.Encoder
 }
 
@@ -246,7 +248,7 @@ func newEnveloped(tb testing.TB, w *world, cat *schemas.Catalog, env schemas.Env
 		Schemas: cat, Version: "1",
 		Streams: map[string]transform.StreamOptions{w.channel: {Extras: w.keep, Envelope: env}},
 	}
-	out := enveloped{envelope: env, schema: s, avro: newEncoder(tb, cfg)}
+	out := enveloped{envelope: env, schema: s, document: parseJSONSchema(tb, s), avro: newEncoder(tb, cfg)}
 	cfg.Format = transform.JSON
 	out.json = newEncoder(tb, cfg)
 	return out

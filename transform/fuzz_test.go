@@ -17,13 +17,14 @@ import (
 
 // world encodes payloads by one schema in both formats.
 type world struct {
-	channel string
-	keep    bool
-	schema  *schemas.Schema
-	library *library
-	avro    *transform.Encoder
-	json    *transform.Encoder
-	raw     *transform.Encoder
+	channel  string
+	keep     bool
+	schema   *schemas.Schema
+	library  *library
+	document jsonSchema
+	avro     *transform.Encoder
+	json     *transform.Encoder
+	raw      *transform.Encoder
 
 	envelopes []enveloped
 }
@@ -46,7 +47,7 @@ func newWorld(tb testing.TB, dir, channel string, keep bool) *world {
 	cat := catalogOf(map[string]string{"id": text})
 	streams := map[string]transform.StreamOptions{channel: {Extras: keep}}
 	w := &world{
-		channel: channel, keep: keep, schema: s, library: newLibrary(tb, s),
+		channel: channel, keep: keep, schema: s, library: newLibrary(tb, s), document: parseJSONSchema(tb, s),
 		avro: newEncoder(tb, transform.Config{Schemas: cat, Streams: streams}),
 		json: newEncoder(tb, transform.Config{Schemas: cat, Streams: streams, Format: transform.JSON}),
 		raw:  newEncoder(tb, transform.Config{Schemas: cat, Format: transform.Raw}),
@@ -132,6 +133,9 @@ func (w *world) check(t *testing.T, payload []byte, valid bool) {
 	again, err := decodeJSON(asJSON[0].Value)
 	if err != nil {
 		t.Fatalf("our JSON: %v\n%s", err, asJSON[0].Value)
+	}
+	if err := w.document.accepts("value", again); err != nil {
+		t.Fatalf("the JSON Schema: %v\n%s", err, asJSON[0].Value)
 	}
 	if err := sameRecord("value", got, again); err != nil {
 		t.Fatalf("%v\n%s", err, payload)
@@ -285,7 +289,8 @@ func (g *generator) field(f *schemas.Field, change bool) {
 	case "entityName":
 		g.WriteString(g.pick(`"Account"`, `"Contact"`, `"Acc\u006funt"`))
 	case "changedFields", "nulledFields", "diffFields":
-		g.WriteString(g.pick(`[]`, `null`, `["Phone","BillingAddress.City"]`, `["Mailing\u0041ddress.Street", "Notes__c"]`))
+		g.WriteString(g.pick(`[]`, `null`, `["Phone","BillingAddress.City"]`, `["Mailing\u0041ddress.Street", "Notes__c"]`,
+			`["Name","BillingAddress","Name.Nope","Loc__c","MailingAddress","Phone.x",""]`))
 	default:
 		g.value(f.Type, f.Required, change)
 	}

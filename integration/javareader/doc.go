@@ -8,6 +8,12 @@
 // by what a schema registry's REST API (GET /schemas/ids/<id>) says of the id in
 // front of it, and gives back what it saw. [Build] makes that program.
 //
+// [Consume] gives records in Debezium's envelope to the classes that its users have
+// (envelopes/): Debezium's transform ExtractNewRecordState and Flink's format
+// debezium-avro-confluent. Apicurio's AvroData makes Connect's data of Avro's for
+// the first; the second is told the schema instead of asking Confluent's client,
+// which is not on Maven Central.
+//
 // # What it promises
 //
 // What it returns was understood by a stranger: nothing of this project takes
