@@ -32,6 +32,9 @@ type committer struct {
 	// holds those that this pass over the batch has entered into the ledger.
 	holes  map[string]Hole
 	filled map[string]bool
+	// entered are the streams whose entries of the ledger, that belong to no event,
+	// this pass has appended.
+	entered []*laneStream
 	// changes are the schemas that are new with this pass over the batch.
 	changes []seenSchema
 }
@@ -94,13 +97,11 @@ func (c *committer) commit(ctx context.Context, b Batch) error {
 		}
 		positions := c.positions()
 		if len(c.records)+len(positions) == 0 {
-			c.committed(b) // all given back: nothing to make durable
+			c.committed(b.Events) // all given back: nothing to make durable
 			return nil
 		}
 		began := time.Now()
-		c.l.cfg.Stats.begins(c.l.cfg.Lane, began)
-		err = c.w.Commit(ctx, c.records, positions) // I2: no other call moves a position
-		c.l.cfg.Stats.ends(c.l.cfg.Lane)
+		err = c.write(ctx, c.records, positions)
 		if large, ok := errors.AsType[*sink.RecordTooLargeError](err); ok && large.Index < len(c.owners) {
 			ev := c.owners[large.Index]
 			if _, again := tooLarge[ev]; !again {
@@ -114,9 +115,17 @@ func (c *committer) commit(ctx context.Context, b Batch) error {
 		}
 		c.l.cfg.Stats.well(c.l.cfg.Lane)
 		c.l.cfg.Stats.commit(time.Since(began), len(c.records))
-		c.committed(b)
+		c.committed(b.Events)
 		return nil
 	}
+}
+
+// write commits records and positions as one unit, and lets it be seen that it is
+// under way: it may hang for as long as Kafka does.
+func (c *committer) write(ctx context.Context, records, positions []*kgo.Record) error {
+	c.l.cfg.Stats.begins(c.l.cfg.Lane, time.Now())
+	defer c.l.cfg.Stats.ends(c.l.cfg.Lane)
+	return c.w.Commit(ctx, records, positions) // I2: no other call moves a position
 }
 
 // settle forgets the holes that are in the ledger now; the others lie before
@@ -225,11 +234,13 @@ func (c *committer) patiently(ctx context.Context, channel string, try func() er
 
 // enterAll appends entries of the ledger that belong to no event.
 func (c *committer) enterAll(ctx context.Context, entries []*transform.Hole) error {
+	c.entered = c.entered[:0]
 	for _, h := range entries {
 		var f fate
 		err := c.patiently(ctx, h.Channel, func() error { return c.enter(ctx, h, &f) })
 		switch {
 		case err == nil:
+			c.entered = append(c.entered, c.l.streams[h.Channel])
 		case Decide(classifyEncode(err), false).Action == HaltStream:
 			c.l.haltStream(h.Channel, err)
 			c.onHalt()
@@ -370,12 +381,11 @@ func (c *committer) positions() []*kgo.Record {
 const sourceName = "cometd"
 
 // committed counts what is durable now.
-func (c *committer) committed(b Batch) {
-	events := b.Events
+func (c *committer) committed(events []transform.Event) {
 	c.settle()
 	c.learn()
-	for _, h := range b.Entries {
-		c.l.streams[h.Channel].stats.Gaps.Add(1)
+	for _, s := range c.entered {
+		s.stats.Gaps.Add(1)
 	}
 	if time.Since(c.began) >= settled {
 		c.l.backoff.Reset()

@@ -80,8 +80,13 @@ func (s *laneStream) overdue(now time.Time) *Hole {
 		read.UTC().Format(time.RFC3339), s.Retention, now.Add(-s.Retention).UTC().Format(time.RFC3339))}
 }
 
-// entry is the position record of a stream.
+// entry is the position record of a stream. If it is not known when its event
+// happened, the time of the one before it is kept: from none at all nothing could
+// be concluded later.
 func (s *laneStream) entry(position string, eventTime time.Time, owner string) replay.Entry {
+	if eventTime.IsZero() {
+		_, eventTime = s.stats.reached()
+	}
 	e := replay.Entry{
 		Key: s.Key, Position: replay.Position(position), EventTime: eventTime,
 		Updated: time.Now(), Source: sourceName, Owner: owner,
@@ -113,7 +118,7 @@ func (c *committer) keepSeen(ctx context.Context, atLeast time.Duration) error {
 	if len(positions) == 0 {
 		return nil
 	}
-	if err := c.w.Commit(ctx, nil, positions); err != nil {
+	if err := c.write(ctx, nil, positions); err != nil {
 		return fmt.Errorf("writing until when %d quiet streams of lane %d were seen: %w", len(positions), c.l.cfg.Lane, err)
 	}
 	for s, at := range kept {

@@ -7,7 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/sfbridge/bridge/replay"
+	"github.com/sfbridge/bridge/transform"
 )
 
 const retention = 72 * time.Hour
@@ -151,5 +154,59 @@ func TestSeenIsNotWhatWasMissed(t *testing.T) {
 				t.Errorf("starving %v, and seen until %s", got.Starving, got.Seen)
 			}
 		}, s)
+	})
+}
+
+// Events that were taken and are not durable lie behind the position: while there
+// are some, nothing says that there are none.
+func TestNothingIsSeenBeforeWhatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, stats := newWorld(), &Stats{}
+		hang := make(chan struct{})
+		w.onCommit = func(int, []*kgo.Record) (bool, error) {
+			w.mu.Unlock() // it hangs outside of the world
+			<-hang
+			w.mu.Lock()
+			return true, nil
+		}
+		l := w.lane(stats, retained(accounts))
+		if err := carry(t, l, func() {
+			w.publish(accounts, 1)
+			w.idle(l, 3*time.Hour)
+			if s := stats.Snapshot()[0]; !s.Seen.IsZero() {
+				t.Errorf("seen until %s with %d in flight", s.Seen, s.InFlight)
+			}
+			close(hang)
+			w.idle(l, time.Hour)
+			if s := stats.Snapshot()[0]; time.Since(s.Seen) > 10*time.Minute {
+				t.Errorf("seen until %s ago with nothing in flight", time.Since(s.Seen))
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// An event without a time does not make it unknown how old the position is.
+func TestEventWithoutTimeKeepsTheLastOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, stats := newWorld(), &Stats{}
+		w.onEncode = func(ev *transform.Event) error {
+			if ev.Position == "2" {
+				return &transform.EventError{Reason: "bad", Offset: -1}
+			}
+			return nil
+		}
+		began := time.Now()
+		if err := carry(t, w.lane(stats, retained(accounts)), func() {
+			w.publish(accounts, 1)
+			pass(time.Minute)
+			w.publish(accounts, 1)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if e := w.times[accounts]; w.positions[accounts] != "2" || !e.EventTime.Equal(began) {
+			t.Errorf("position %s of %s, want that of the event before it, %s", w.positions[accounts], e.EventTime, began)
+		}
 	})
 }

@@ -236,6 +236,12 @@ func (st *StreamStats) everSubscribed() bool {
 	return !st.first.IsZero()
 }
 
+// inFlight is how many events were taken and are not durable.
+func (st *StreamStats) inFlight() uint64 {
+	settled := st.Produced.Load() + st.DeadLettered.Load() + st.Filtered.Load() + st.Returned.Load()
+	return st.Received.Load() - settled
+}
+
 // took counts an event that was taken.
 func (st *StreamStats) took(now time.Time) {
 	st.Received.Add(1)
@@ -243,11 +249,12 @@ func (st *StreamStats) took(now time.Time) {
 }
 
 // sawUntil moves the time until which there was nothing behind the position, if
-// the stream was subscribed before it. While rows are missing nothing was seen.
+// the stream was subscribed before it. While events are on their way to Kafka they
+// are behind the position, and while rows are missing nothing was seen.
 func (st *StreamStats) sawUntil(at time.Time) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if !st.subscribed.IsZero() && st.subscribed.Before(at) && st.starving.Load() == nil {
+	if !st.subscribed.IsZero() && st.subscribed.Before(at) && st.starving.Load() == nil && st.inFlight() == 0 {
 		st.seen = latestOf(st.seen, at)
 	}
 }

@@ -59,12 +59,18 @@ type Watchdog struct {
 	calls int       // in them
 }
 
+// carried is a stream in the session of the lane that carries it.
+type carried struct {
+	stream *laneStream
+	began  time.Time   // from when on its events are wanted, if that is known
+	tell   func(order) // nil while no lane carries it
+	anew   bool        // another session carries it: what was told may be lost
+}
+
 // watched is a stream that the watchdog looks at.
 type watched struct {
 	// Guarded by the watchdog's mu.
-	stream *laneStream
-	tell   func(order) // nil while no lane carries it
-	anew   bool        // another session carries it: what was told may be lost
+	carried
 
 	// Only Run uses the rest.
 	asked   time.Time // when it was last asked about
@@ -86,7 +92,10 @@ func (w *Watchdog) attach(s *laneStream, tell func(order)) {
 		x = &watched{}
 		w.streams[s.Key.Channel] = x
 	}
-	x.stream, x.tell, x.anew = s, tell, true
+	x.carried = carried{stream: s, tell: tell, anew: true}
+	if !s.since.at.IsZero() {
+		x.began = s.since.at.Add(clockMargin)
+	}
 }
 
 func (w *Watchdog) detach(s *laneStream) {
@@ -114,9 +123,7 @@ func (w *Watchdog) Run(ctx context.Context) {
 // subject is a stream at the moment of a round.
 type subject struct {
 	*watched
-	stream *laneStream
-	tell   func(order)
-	anew   bool
+	carried // as it was then
 }
 
 // subjects are the streams that are carried now, those first that waited longest,
@@ -126,7 +133,7 @@ func (w *Watchdog) subjects() (all []subject, objects int) {
 	defer w.mu.Unlock()
 	for _, x := range w.streams {
 		if x.tell != nil {
-			all = append(all, subject{x, x.stream, x.tell, x.anew})
+			all = append(all, subject{x, x.carried})
 			objects += len(x.stream.watchedObjects())
 		}
 	}
@@ -158,7 +165,7 @@ func (w *Watchdog) look(ctx context.Context, x subject, pace time.Duration) {
 		return
 	}
 	x.asked = now
-	found, answer := w.ask(ctx, x.stream, &st, now)
+	found, answer := w.ask(ctx, &x, &st, now)
 	if answer == AnswerQuiet || answer == AnswerStarving {
 		after := x.stream.stats.state(x.stream.Key.Channel)
 		if after.LastReceived != st.LastReceived || after.SubscribedAt != st.SubscribedAt {
@@ -177,12 +184,12 @@ func (w *Watchdog) look(ctx context.Context, x subject, pace time.Duration) {
 }
 
 // ask counts the rows that changed after what the stream has reached.
-func (w *Watchdog) ask(ctx context.Context, s *laneStream, st *StreamState, now time.Time) (*Starvation, Answer) {
-	found := &Starvation{After: s.reachedTime(st), UpTo: now.Add(-w.cfg.Delay), Found: now}
+func (w *Watchdog) ask(ctx context.Context, x *subject, st *StreamState, now time.Time) (*Starvation, Answer) {
+	found := &Starvation{After: x.reachedTime(st), UpTo: now.Add(-w.cfg.Delay), Found: now}
 	if !found.After.Before(found.UpTo) {
 		return nil, notAsked
 	}
-	for _, object := range s.watchedObjects() {
+	for _, object := range x.stream.watchedObjects() {
 		if !w.spend(now) {
 			return nil, AnswerWithheld
 		}
@@ -193,7 +200,7 @@ func (w *Watchdog) ask(ctx context.Context, s *laneStream, st *StreamState, now 
 		case err != nil && ctx.Err() != nil:
 			return nil, AnswerOvertaken
 		case err != nil:
-			w.cfg.Log.Warn().Err(err).Str("channel", s.Key.Channel).Str("object", object).
+			w.cfg.Log.Warn().Err(err).Str("channel", st.Channel).Str("object", object).
 				Msg("the org was asked whether rows changed while the stream is silent, and did not answer")
 			return nil, AnswerFailed
 		case n > 0 && found.Object == "":
@@ -314,12 +321,12 @@ func (s *laneStream) watchedObjects() []string {
 // reachedTime is the time that the stream has reached: rows that changed later
 // have events that did not come. Before its first event it is the moment from
 // which events are wanted.
-func (s *laneStream) reachedTime(st *StreamState) time.Time {
+func (x *subject) reachedTime(st *StreamState) time.Time {
 	switch {
 	case !st.EventTime.IsZero():
 		return st.EventTime
-	case !s.since.at.IsZero():
-		return s.since.at.Add(clockMargin)
+	case !x.began.IsZero():
+		return x.began
 	default:
 		return st.FirstSubscribed
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/sfbridge/bridge/schemas"
 	"github.com/sfbridge/bridge/transform"
 )
 
@@ -217,6 +218,25 @@ func TestStarvationThatNothingEnds(t *testing.T) {
 		if got := w.entries(); len(got) != 1 {
 			t.Errorf("ledger: %q", got)
 		}
+	})
+}
+
+// An entry that the ledger refuses is not counted as one, and halts its stream: no
+// position may pass what cannot be told.
+func TestStarvationThatCannotBeEntered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, r, stats := newWorld(), &rows{}, &Stats{}
+		w.onLedger = func() error { return &schemas.IncompatibleError{Subject: "gaps-value"} }
+		watch(t, w, r, stats, 1000, func() {
+			pass(time.Minute)
+			r.change("Account", 1)
+			pass(2 * time.Hour)
+			w.publish(contacts, 1)
+		}, watchedStream(accounts, RouseSession, "Account"), stream(contacts))
+		if s := stats.Stream(accounts).state(accounts); s.Gaps != 0 || s.Halted == "" || len(w.entries()) != 0 {
+			t.Errorf("%d gaps, halted %q, ledger %q", s.Gaps, s.Halted, w.entries())
+		}
+		w.exactly(t, contacts)
 	})
 }
 

@@ -37,6 +37,9 @@ func refusal(r cometd.Reason) pipeline.Condition {
 
 // condition is that of trouble with the session as a whole.
 func condition(err error) pipeline.Condition {
+	if errors.Is(err, cometd.ErrRenewed) {
+		return pipeline.Starving // nothing else asks for a new session
+	}
 	if login, ok := errors.AsType[*cometd.AuthorizeError](err); ok {
 		return loginCondition(login.Err)
 	}

@@ -50,6 +50,7 @@ type fixture struct {
 	forward    bool // the lane does not know since when events are wanted
 	ended      []pipeline.Condition
 	alive      int
+	idle       int
 }
 
 func open(t *testing.T, server *cometdtest.Server, streams ...pipeline.Resume) *fixture {
@@ -65,7 +66,7 @@ func open(t *testing.T, server *cometdtest.Server, streams ...pipeline.Resume) *
 			f.rewound = append(f.rewound, channel)
 			return !f.forward
 		},
-		Alive: func() { f.alive++ }, Idle: func() {},
+		Alive: func() { f.alive++ }, Idle: func() { f.idle++ },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -123,6 +124,73 @@ func TestResumesEachStreamAfterItsPosition(t *testing.T) {
 		}
 		if !f.subscribed[accounts] || !f.subscribed[contacts] || f.alive == 0 {
 			t.Errorf("told: %v subscribed, %d times alive", f.subscribed, f.alive)
+		}
+	})
+}
+
+// A request that the org held and answered with nothing shows that nothing waits;
+// one that it answered at once shows nothing, nor does one that failed.
+func TestOnlyAHeldRequestShowsThatNothingWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &cometdtest.Server{}
+		failing := false
+		server.Fault = func(r *cometdtest.Request) *cometdtest.Fault {
+			if failing && r.Channel == "/meta/connect" {
+				return &cometdtest.Fault{Delay: time.Minute, Error: "503::Server is too busy", Advice: `{"reconnect":"retry","interval":1000}`}
+			}
+			return nil
+		}
+		f := open(t, server, earliest(accounts))
+		server.Publish(accounts, data(1))
+		f.take(t, 1)
+		if f.idle != 0 {
+			t.Errorf("idle %d times before a request was held", f.idle)
+		}
+		f.rest(t)
+		if f.idle != 1 {
+			t.Errorf("idle %d times after a request that was held and empty", f.idle)
+		}
+		failing = true
+		if _, err := f.Next(t.Context()); err == nil || f.idle != 1 {
+			t.Errorf("error %v, idle %d times after a request that failed", err, f.idle)
+		}
+	})
+}
+
+// rest waits until a request has been held to its end.
+func (f *fixture) rest(t *testing.T) {
+	t.Helper()
+	f.Wake()
+	if b, err := f.Next(t.Context()); err != nil || len(b.Events) > 0 {
+		t.Fatalf("%d events, %v", len(b.Events), err)
+	}
+	time.AfterFunc(time.Second, f.Wake)
+	if b, err := f.Next(t.Context()); err != nil || len(b.Events) > 0 {
+		t.Fatalf("%d events, %v", len(b.Events), err)
+	}
+}
+
+// A session that is given up to rouse a stream is counted as that, and goes on
+// behind the last event; a stream can be roused within its session too.
+func TestRousing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &cometdtest.Server{}
+		f := open(t, server, earliest(accounts), earliest(contacts))
+		server.Publish(accounts, data(1))
+		f.take(t, 1)
+		f.rest(t)
+		if err := f.Resubscribe(accounts); err != nil {
+			t.Fatal(err)
+		}
+		server.Publish(accounts, data(2))
+		if payloads, _ := f.take(t, 1); payloads[0] != `{"n":2}` || len(f.ended) != 0 {
+			t.Errorf("%v came, sessions ended: %v", payloads, f.ended)
+		}
+		f.rest(t)
+		f.Renew()
+		server.Publish(accounts, data(3))
+		if payloads, _ := f.take(t, 1); payloads[0] != `{"n":3}` || !slices.Equal(f.ended, []pipeline.Condition{pipeline.Starving}) {
+			t.Errorf("%v came, sessions ended: %v", payloads, f.ended)
 		}
 	})
 }
