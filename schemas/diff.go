@@ -2,7 +2,9 @@ package schemas
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -23,6 +25,7 @@ const (
 	DefaultChanged ChangeKind = "default"        // JSON texts; empty for none
 	DocChanged     ChangeKind = "doc"            // Salesforce's remark, which no reader depends on
 	OrderChanged   ChangeKind = "reordered"      // fields or symbols that both have, in another order
+	TextChanged    ChangeKind = "text"           // of JSON Schemas, which are compared as a whole
 )
 
 // Change is one difference between two schemas.
@@ -59,6 +62,8 @@ func (c Change) String() string {
 		return fmt.Sprintf("%s: doc changed from %q to %q", at, c.Old, c.New)
 	case OrderChanged:
 		return fmt.Sprintf("%s: fields or symbols in another order", at)
+	case TextChanged:
+		return "the JSON Schema is another"
 	}
 	return fmt.Sprintf("%s: %s from %s to %s", at, c.Kind, c.Old, c.New)
 }
@@ -103,11 +108,22 @@ func (c Changes) Structural() Changes {
 
 // Diff returns what is different in schema now, seen from schema old. It is empty
 // if both describe the same records. Attributes that Avro does not define are
-// not compared.
+// not compared. JSON Schemas are the same if they are the same JSON.
 func Diff(old, now *Schema) Changes {
+	if old.TextType == JSONSchemaText || now.TextType == JSONSchemaText {
+		return diffText(old, now)
+	}
 	d := differ{same: make(map[[2]*Node]bool)}
 	d.types("", old.Root, now.Root)
 	return d.found
+}
+
+func diffText(old, now *Schema) Changes {
+	var a, b any
+	if old.TextType == now.TextType && json.Unmarshal(old.JSON, &a) == nil && json.Unmarshal(now.JSON, &b) == nil && reflect.DeepEqual(a, b) {
+		return nil
+	}
+	return Changes{{Kind: TextChanged}}
 }
 
 type differ struct {

@@ -1,6 +1,7 @@
 package schemas_test
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -211,6 +212,21 @@ func TestNamesOfSalesforce(t *testing.T) {
 		text := `{"type":"record","name":"` + name + `","fields":[]}`
 		if _, err := schemas.Parse("id", []byte(text)); err == nil {
 			t.Errorf("an event called %s passes", name)
+		}
+	}
+}
+
+func TestDiffOfJSONSchemas(t *testing.T) {
+	avro := mustParse(t, event(header))
+	now := schemas.JSONSchema(avro)
+	spaced := &schemas.Schema{JSON: append(bytes.ReplaceAll(now.JSON, []byte(`,"`), []byte(`, "`)), '\n'), TextType: schemas.JSONSchemaText}
+	if got := schemas.Diff(spaced, now); len(got) != 0 {
+		t.Errorf("the same with other white space: %s", got)
+	}
+	other := &schemas.Schema{JSON: []byte(`{"type":"object"}`), TextType: schemas.JSONSchemaText}
+	for _, old := range []*schemas.Schema{other, avro, {JSON: []byte("{"), TextType: schemas.JSONSchemaText}} {
+		if got := schemas.Diff(old, now); len(got) != 1 || got.String() != "the JSON Schema is another" {
+			t.Errorf("%s: %s", old.JSON[:1], got)
 		}
 	}
 }

@@ -242,38 +242,29 @@ func (e *Encoder) channel(name string) (*channel, error) {
 	return ch, nil
 }
 
+// codec returns the compiled schema of an id for a channel.
 func (e *Encoder) codec(ctx context.Context, id string, ch *channel) (*codec, error) {
-	key := codecKey{id, ch.extras, ch.envelope}
-	if cd, ok := e.codecs[key]; ok {
+	if cd, ok := e.codecs[ch.codecKey(id)]; ok {
 		return cd, nil
 	}
 	s, err := e.cfg.Schemas.Schema(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	cd, err := e.codecOf(s, ch.extras)
-	if err != nil || ch.envelope == schemas.EventEnvelope {
-		return cd, err
-	}
-	in := *cd
-	if err := in.compileEnvelope(ch.envelope); err != nil {
-		return nil, &ConfigError{Setting: "envelope of " + ch.name, Reason: err.Error() + "; try: envelope: event"}
-	}
-	if e.cfg.JSONSchema {
-		in.out = schemas.JSONSchema(in.out)
-	}
-	e.codecs[key] = &in
-	return &in, nil
+	return e.codecOf(s, ch)
 }
 
-// codecOf compiles a schema once.
-func (e *Encoder) codecOf(s *schemas.Schema, extras bool) (*codec, error) {
-	key := codecKey{s.ID, extras, schemas.EventEnvelope}
+func (ch *channel) codecKey(id string) codecKey { return codecKey{id, ch.extras, ch.envelope} }
+
+// codecOf compiles a schema for a channel, once for all that have the same shape.
+// What it is registered as is what [Config.ValueSchema] tells.
+func (e *Encoder) codecOf(s *schemas.Schema, ch *channel) (*codec, error) {
+	key := ch.codecKey(s.ID)
 	if cd, ok := e.codecs[key]; ok {
 		return cd, nil
 	}
 	var err error
-	if extras {
+	if ch.extras {
 		if s, err = schemas.WithExtras(s); err != nil {
 			return nil, err
 		}
@@ -282,8 +273,13 @@ func (e *Encoder) codecOf(s *schemas.Schema, extras bool) (*codec, error) {
 	if err != nil {
 		return nil, err
 	}
+	if ch.envelope != schemas.EventEnvelope {
+		if err := cd.compileEnvelope(ch.envelope); err != nil {
+			return nil, &ConfigError{Setting: "envelope of " + ch.name, Reason: err.Error() + "; try: envelope: event"}
+		}
+	}
 	if e.cfg.JSONSchema {
-		cd.out = schemas.JSONSchema(s)
+		cd.out = schemas.JSONSchema(cd.out)
 	}
 	e.codecs[key] = cd
 	return cd, nil

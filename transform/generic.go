@@ -15,7 +15,7 @@ func (e *Encoder) generic(ctx context.Context, dst []*kgo.Record, ev *Event, ch 
 	if err != nil {
 		return dst, Meta{}, err
 	}
-	cd, err := e.codecOf(schema, ch.extras)
+	cd, err := e.codecOf(schema, ch)
 	if err != nil {
 		return dst, Meta{}, err
 	}

@@ -5,11 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"time"
 
-	"github.com/hamba/avro/v2"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sfbridge/bridge/schemas"
@@ -74,34 +71,16 @@ func HoleOf(org string, ev *Event, g *Gap) *Hole {
 }
 
 // Ledger makes the records of the gap ledger. It is safe for concurrent use.
-type Ledger struct {
-	topic    string
-	registry Registrar
-	subject  schemas.SubjectStrategy
-	format   Format
-	schema   avro.Schema
-	own      *schemas.Schema
-}
+type Ledger struct{ own ownTopic }
 
 // NewLedger returns the ledger of a topic, with the registry, subject strategy
 // and format of cfg.
 func NewLedger(topic string, cfg Config) (*Ledger, error) {
-	own := schemas.Gap()
-	// A fresh cache: the library's own is one for the whole process.
-	parsed, err := avro.ParseBytesWithCache(own.JSON, "", &avro.SchemaCache{})
+	own, err := newOwnTopic(topic, &cfg, schemas.Gap())
 	if err != nil {
-		return nil, fmt.Errorf("schema of the gap ledger: %w", err)
+		return nil, err
 	}
-	return &Ledger{topic: topic, registry: cfg.Registry, subject: cfg.Subject, format: ownFormat(cfg.Format), schema: parsed, own: own}, nil
-}
-
-// ownFormat is the format of the records that are the bridge's own: of format
-// raw, which they have not, JSON.
-func ownFormat(f Format) Format {
-	if f == Raw {
-		return JSON
-	}
-	return f
+	return &Ledger{own}, nil
 }
 
 // holeWire is a Hole as it is written, in Avro and in JSON alike.
@@ -133,28 +112,7 @@ func (l *Ledger) Record(ctx context.Context, h *Hole) (*kgo.Record, error) {
 	if w.RecordIDs == nil {
 		w.RecordIDs = []string{}
 	}
-	r := &kgo.Record{Topic: l.topic, Key: []byte(w.ID)}
-	var err error
-	if l.format == JSON {
-		r.Value, err = json.Marshal(w)
-		return r, err
-	}
-	var head []byte
-	if l.registry == nil {
-		r.Headers = []kgo.RecordHeader{{Key: "sf-schema-fingerprint", Value: []byte(l.own.Fingerprint)}}
-	} else {
-		id, err := l.registry.Register(ctx, l.subject.Subject(l.topic, l.own), l.own)
-		if err != nil {
-			return nil, err
-		}
-		head = binary.BigEndian.AppendUint32([]byte{0}, uint32(id)) //nolint:gosec // the registry's client gives ids that fit
-	}
-	body, err := avro.Marshal(l.schema, w)
-	if err != nil {
-		return nil, fmt.Errorf("encoding a gap ledger entry: %w", err)
-	}
-	r.Value = append(head, body...)
-	return r, nil
+	return l.own.record(ctx, w.ID, &w)
 }
 
 func known(s string) *string {

@@ -96,7 +96,7 @@ func (e *Encoder) topicValue(ctx context.Context, ev *Event, ch *channel) (*code
 		return nil, err
 	}
 	for {
-		cd, err := e.codecOf(schema, ch.extras)
+		cd, err := e.codecOf(schema, ch)
 		if err != nil {
 			return nil, err
 		}

@@ -3,12 +3,9 @@ package transform
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
-	"github.com/hamba/avro/v2"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sfbridge/bridge/schemas"
@@ -58,25 +55,20 @@ var _ Locator = (*schemas.Registry)(nil)
 
 // SchemaLog makes the records of schema changes. It is safe for concurrent use.
 type SchemaLog struct {
-	topic   string
+	own     ownTopic
 	cfg     Config
 	locator Locator // nil where the registry cannot tell, or there is none
-	schema  avro.Schema
-	own     *schemas.Schema
 }
 
 // NewSchemaLog returns the log of a topic, with the catalog, registry, subject
 // strategy and format of cfg. A registry that is a [Locator] is asked for the
 // versions.
 func NewSchemaLog(topic string, cfg Config) (*SchemaLog, error) {
-	own := schemas.SchemaChange()
-	// A fresh cache: the library's own is one for the whole process.
-	parsed, err := avro.ParseBytesWithCache(own.JSON, "", &avro.SchemaCache{})
+	own, err := newOwnTopic(topic, &cfg, schemas.SchemaChange())
 	if err != nil {
-		return nil, fmt.Errorf("schema of the schema changes: %w", err)
+		return nil, err
 	}
-	cfg.Format = ownFormat(cfg.Format)
-	l := &SchemaLog{topic: topic, cfg: cfg, schema: parsed, own: own}
+	l := &SchemaLog{own: own, cfg: cfg}
 	l.locator, _ = cfg.Registry.(Locator)
 	return l, nil
 }
@@ -120,7 +112,7 @@ func (l *SchemaLog) Record(ctx context.Context, c *SchemaChange) (*kgo.Record, e
 		Changes: []fieldWire{}, FirstSeen: knownTime(c.Time), Position: known(c.Position), Topic: c.First.Topic,
 	}
 	l.compare(ctx, &w, now)
-	values, err := l.cfg.Streams[c.Channel].Envelope.In(now)
+	values, err := l.cfg.ValueSchema(c.Channel, now)
 	if err != nil {
 		return nil, err // no event was encoded with it
 	}
@@ -128,17 +120,19 @@ func (l *SchemaLog) Record(ctx context.Context, c *SchemaChange) (*kgo.Record, e
 	if ctx.Err() != nil {
 		return nil, ctx.Err() // what was not answered was not asked
 	}
-	r := &kgo.Record{
-		Topic: l.topic, Key: []byte(c.Key()), Timestamp: c.Time,
-		Headers: []kgo.RecordHeader{
-			{Key: "sf-org", Value: []byte(c.Org)},
-			{Key: "sf-channel", Value: []byte(c.Channel)},
-			{Key: "sf-object", Value: []byte(c.Object)},
-			{Key: "sf-event", Value: []byte(now.Name)},
-			{Key: "sf-schema-id", Value: []byte(c.NewID)},
-		},
+	r, err := l.own.record(ctx, c.Key(), &w)
+	if err != nil {
+		return nil, err
 	}
-	return r, l.encode(ctx, r, &w)
+	r.Timestamp = c.Time
+	r.Headers = append([]kgo.RecordHeader{
+		{Key: "sf-org", Value: []byte(c.Org)},
+		{Key: "sf-channel", Value: []byte(c.Channel)},
+		{Key: "sf-object", Value: []byte(c.Object)},
+		{Key: "sf-event", Value: []byte(now.Name)},
+		{Key: "sf-schema-id", Value: []byte(c.NewID)},
+	}, r.Headers...)
+	return r, nil
 }
 
 // compare tells what is different from the old schema.
@@ -180,29 +174,6 @@ func (l *SchemaLog) locate(ctx context.Context, w *changeWire, now *schemas.Sche
 	if err == nil && at.Subject != "" {
 		w.Subject, w.Version = &at.Subject, &at.Version
 	}
-}
-
-func (l *SchemaLog) encode(ctx context.Context, r *kgo.Record, w *changeWire) (err error) {
-	if l.cfg.Format == JSON {
-		r.Value, err = json.Marshal(w)
-		return err
-	}
-	var head []byte
-	if l.cfg.Registry == nil {
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: "sf-schema-fingerprint", Value: []byte(l.own.Fingerprint)})
-	} else {
-		id, err := l.cfg.Registry.Register(ctx, l.cfg.Subject.Subject(l.topic, l.own), l.own)
-		if err != nil {
-			return err
-		}
-		head = binary.BigEndian.AppendUint32([]byte{0}, uint32(id)) //nolint:gosec // the registry's client gives ids that fit
-	}
-	body, err := avro.Marshal(l.schema, w)
-	if err != nil {
-		return fmt.Errorf("encoding a schema change: %w", err)
-	}
-	r.Value = append(head, body...)
-	return nil
 }
 
 // TopicOf is the topic that cfg gives the records of an object on a channel. The

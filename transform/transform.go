@@ -100,6 +100,27 @@ type Config struct {
 	Subject schemas.SubjectStrategy
 }
 
+// ValueSchema is the schema of the values that events of s have when they come on
+// a channel: with the field for unknown keys if the channel keeps them, in its
+// envelope, and as a JSON Schema if those are registered. Errors are
+// [*schemas.SchemaError].
+func (c *Config) ValueSchema(channel string, s *schemas.Schema) (*schemas.Schema, error) {
+	opts := c.Streams[channel]
+	var err error
+	if opts.Extras {
+		if s, err = schemas.WithExtras(s); err != nil {
+			return nil, err
+		}
+	}
+	if s, err = opts.Envelope.In(s); err != nil {
+		return nil, err
+	}
+	if c.JSONSchema {
+		s = schemas.JSONSchema(s)
+	}
+	return s, nil
+}
+
 // StreamOptions are the settings of one channel.
 type StreamOptions struct {
 	// Topic template in place of [Config.TopicTemplate]; empty for that.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -34,10 +35,14 @@ type desk struct {
 	encoding transform.Config
 }
 
-// openDesk logs in and registers nothing.
-func openDesk(ctx context.Context, cfg *config.Config) (*desk, error) {
+// openDesk reads the configuration at path, logs in, and registers nothing.
+// Problems of the configuration are told to w.
+func openDesk(ctx context.Context, path string, w io.Writer) (*desk, error) {
+	cfg, err := loadConfig(path, w)
+	if err != nil {
+		return nil, err
+	}
 	d := &desk{bridge: &bridge{cfg: cfg, log: zerolog.Nop()}}
-	var err error
 	if d.org, err = login(ctx, cfg.Org, &d.tokens); err != nil {
 		return nil, err
 	}
@@ -134,7 +139,7 @@ func (d *desk) find(name string) target {
 		}
 	}
 	if strings.HasSuffix(name, "__e") {
-		return target{channel: "/event/" + name, event: name, object: name}
+		return target{channel: d.carrier("/event/", name), event: name, object: name}
 	}
 	event := name
 	switch base, custom := strings.CutSuffix(name, "__c"); {
@@ -143,33 +148,61 @@ func (d *desk) find(name string) target {
 	case !strings.HasSuffix(name, "ChangeEvent"):
 		event = name + "ChangeEvent"
 	}
-	t := target{channel: "/data/" + event, event: event}
-	t.object = (config.Stream{Channel: t.channel, Kind: config.ChangeData}).Object()
-	return t
+	object := (config.Stream{Channel: "/data/" + event, Kind: config.ChangeData}).Object()
+	return target{channel: d.carrier("/data/", event), event: event, object: object}
 }
 
-// current is what Salesforce has now for an event.
+// carrier is the channel on which a kind of event comes that no stream has for
+// itself: one of several kinds, or the one that it would have.
+func (d *desk) carrier(family, event string) string {
+	for _, s := range d.cfg.Streams {
+		if s.Multi && strings.HasPrefix(s.Channel, family) {
+			return s.Channel
+		}
+	}
+	return family + event
+}
+
+// current is what Salesforce has now for an event, as the bridge writes it.
 func (d *desk) current(ctx context.Context, t target) (*schemas.Schema, error) {
-	event := t.event
+	s, err := d.published(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return d.written(t, s)
+}
+
+// published is what Salesforce has now for an event.
+func (d *desk) published(ctx context.Context, t target) (*schemas.Schema, error) {
 	switch t.kind {
 	case config.PushTopic:
-		s, err := d.catalog.PushTopic(ctx, event)
+		s, err := d.catalog.PushTopic(ctx, t.event)
 		if err != nil {
-			return nil, outside("schema of the PushTopic "+event, err)
+			return nil, outside("schema of the PushTopic "+t.event, err)
 		}
 		return s, nil
 	case config.Generic:
 		return d.catalog.Generic()
 	}
-	text, err := d.org.rest.EventSchemaByName(ctx, event)
+	text, err := d.org.rest.EventSchemaByName(ctx, t.event)
 	if err != nil {
-		return nil, outside("schema of "+event, err)
+		return nil, outside("schema of "+t.event, err)
 	}
 	s, err := schemas.ParseCurrent(text)
 	if err != nil {
-		return nil, outside("schema of "+event, err)
+		return nil, outside("schema of "+t.event, err)
 	}
 	return s, nil
+}
+
+// written is the schema of the values that the bridge makes of events of s: what
+// it registers, or would.
+func (d *desk) written(t target, s *schemas.Schema) (*schemas.Schema, error) {
+	out, err := d.encoding.ValueSchema(t.channel, s)
+	if err != nil {
+		return nil, outside("schema of the values of "+t.event, err)
+	}
+	return out, nil
 }
 
 // subject is where the bridge registers a schema, and the topic of its records.
@@ -183,36 +216,6 @@ func (d *desk) subject(t target, s *schemas.Schema) (subject, topic string, err 
 		return "", "", exit(pipeline.ExitUsage, err)
 	}
 	return d.encoding.Subject.Subject(topic, s), topic, nil
-}
-
-// registered is where the registry has s: with or without the field that the
-// bridge adds for unknown keys.
-func (d *desk) registered(ctx context.Context, subject string, s *schemas.Schema) (schemas.Registered, error) {
-	at, err := d.registry.Lookup(ctx, subject, s)
-	if _, missing := errors.AsType[*schemas.NotRegisteredError](err); !missing {
-		return at, err
-	}
-	longer, extrasErr := schemas.WithExtras(s)
-	if extrasErr != nil {
-		return at, err
-	}
-	if found, again := d.registry.Lookup(ctx, subject, longer); again == nil {
-		return found, nil
-	}
-	return at, err
-}
-
-// compare is Diff of what the registry has and what Salesforce has: a field that
-// the bridge added itself is no difference.
-func compare(registered, now *schemas.Schema) (schemas.Changes, error) {
-	if registered.Root.Field(schemas.ExtrasField) >= 0 {
-		longer, err := schemas.WithExtras(now)
-		if err != nil {
-			return nil, err
-		}
-		now = longer
-	}
-	return schemas.Diff(registered, now), nil
 }
 
 // needsRegistry says that a command has nothing to ask.

@@ -26,11 +26,7 @@ unreachable, refuses us or does not exist.`,
 		Example: "  bridge schemas diff Account\n  bridge schemas diff Order__e --json",
 		Args:    usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := loadConfig(path, cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			d, err := openDesk(stop.intake, cfg)
+			d, err := openDesk(stop.intake, path, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -95,9 +91,7 @@ func (d *desk) diff(ctx context.Context, name string) (schemaDiff, error) {
 		return schemaDiff{}, err
 	}
 	out.Registered, out.Subject, out.Version, out.RegistryID = true, at.Subject, at.Version, at.ID
-	if out.changes, err = compare(at.Schema, now); err != nil {
-		return schemaDiff{}, err
-	}
+	out.changes = schemas.Diff(at.Schema, now)
 	for _, c := range out.changes {
 		out.Changes = append(out.Changes, fieldDiff{Kind: string(c.Kind), Path: c.Path, Old: c.Old, New: c.New})
 	}

@@ -29,11 +29,7 @@ told by what came on it), or problem. Nothing is registered.`,
 		Example: "  bridge schemas list -c bridge.yaml\n  bridge schemas list --json | jq '.[] | select(.in_sync | not)'",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(path, cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			d, err := openDesk(stop.intake, cfg)
+			d, err := openDesk(stop.intake, path, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -103,7 +99,7 @@ func (d *desk) fill(ctx context.Context, row *schemaRow, t target) error {
 		row.State, row.Subject = "no registry", ""
 		return nil
 	}
-	at, err := d.registered(ctx, row.Subject, s)
+	at, err := d.registry.Lookup(ctx, row.Subject, s)
 	if err == nil {
 		row.State, row.InSync = "in sync", true
 		row.Subject, row.Version, row.RegistryID = at.Subject, at.Version, at.ID

@@ -20,9 +20,10 @@ func newSchemasShow(stop *stopper) *cobra.Command {
 		Short: "Print a schema, as Salesforce has it now or as the registry has it",
 		Long: `Print a schema, as Salesforce has it now or as the registry has it.
 
-From Salesforce (the default) it is the text that the bridge registers: Avro,
-with logical types, body fields nullable. From the registry it is the latest of
-the subject, or for a schema id the version that has this very schema. Gap and
+From Salesforce (the default) it is the text that the bridge registers: with
+logical types, body fields nullable, in the stream's envelope. From the registry
+it is the latest of the subject, or for a schema id the version that has this very
+schema. Gap and
 SchemaChange are the bridge's own schemas, of <name>.gaps and
 <name>.schema-changes.`,
 		Example: `  bridge schemas show Account
@@ -36,11 +37,7 @@ SchemaChange are the bridge's own schemas, of <name>.gaps and
 			}
 			shown, own := ownSchema(args[0])
 			if !own {
-				cfg, err := loadConfig(path, cmd.ErrOrStderr())
-				if err != nil {
-					return err
-				}
-				d, err := openDesk(stop.intake, cfg)
+				d, err := openDesk(stop.intake, path, cmd.ErrOrStderr())
 				if err != nil {
 					return err
 				}
@@ -123,11 +120,16 @@ func (d *desk) show(ctx context.Context, name string, fromRegistry bool) (shownS
 
 // showVersion is the schema of an id, which may not be the present one.
 func (d *desk) showVersion(ctx context.Context, s *schemas.Schema, fromRegistry bool) (shownSchema, error) {
+	t := d.find(s.Name)
+	s, err := d.written(t, s)
+	if err != nil {
+		return shownSchema{}, err
+	}
 	out := shownSchema{Event: s.Name, SchemaID: s.ID, Schema: s.JSON}
 	if !fromRegistry {
 		return out, nil
 	}
-	subject, _, err := d.subject(d.find(s.Name), s)
+	subject, _, err := d.subject(t, s)
 	if err != nil {
 		return shownSchema{}, err
 	}
