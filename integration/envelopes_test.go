@@ -14,7 +14,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/sfbridge/bridge/integration/javareader"
+	"github.com/sfbridge/bridge/integration/foreign/java"
 	"github.com/sfbridge/bridge/integration/oracle"
 	"github.com/sfbridge/bridge/integration/orgsim"
 )
@@ -86,9 +86,9 @@ func TestDebeziumsUsersTakeTheEnvelope(t *testing.T) {
 	company, person := changeAccounts(t, r.org)
 	records := enveloped(t, r, "envelope: debezium\n")
 	texts := map[uint32]string{}
-	var in []javareader.Enveloped
+	var in []java.Enveloped
 	for _, rec := range records {
-		e := javareader.Enveloped{Topic: rec.Topic, Key: string(rec.Key), Value: rec.Value}
+		e := java.Enveloped{Topic: rec.Topic, Key: string(rec.Key), Value: rec.Value}
 		if rec.Value != nil {
 			id := wire.BigEndian.Uint32(rec.Value[1:5])
 			if texts[id] == "" {
@@ -100,7 +100,7 @@ func TestDebeziumsUsersTakeTheEnvelope(t *testing.T) {
 		}
 		in = append(in, e)
 	}
-	out := javareader.Consume(t, "Id:STRING,Name:STRING,LastName:STRING,Rating:STRING,NumberOfEmployees:INT,AnnualRevenue:DOUBLE,BillingCity:STRING", in)
+	out := java.Consume(t, "Id:STRING,Name:STRING,LastName:STRING,Rating:STRING,NumberOfEmployees:INT,AnnualRevenue:DOUBLE,BillingCity:STRING", in)
 	seen := map[string]int{}
 	for i, rec := range records {
 		kind := headerOf(rec, "sf-change-type")
@@ -119,7 +119,7 @@ func TestDebeziumsUsersTakeTheEnvelope(t *testing.T) {
 }
 
 // consumed says what is wrong with what the classes made of a record.
-func consumed(kind, key, company, person string, c *javareader.Consumed) string {
+func consumed(kind, key, company, person string, c *java.Consumed) string {
 	if kind == "tombstone" {
 		if c.Tombstone.Value != nil || len(c.Flink) != 0 {
 			return "a tombstone became something"
@@ -184,7 +184,7 @@ func TestFlatRowsAreRead(t *testing.T) {
 	company, person := changeAccounts(t, r.org)
 	records := enveloped(t, r, "envelope: flat\n")
 	created := 0
-	for _, rec := range javareader.Read(t, r.brokers, r.url, []string{r.prefix + ".Account"}, len(records)) {
+	for _, rec := range java.Reader(t).Read(t, r.brokers, r.url, []string{r.prefix + ".Account"}, len(records)) {
 		if rec.Value == nil {
 			continue
 		}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sfbridge/bridge/integration/javareader"
+	"github.com/sfbridge/bridge/integration/foreign"
 	"github.com/sfbridge/bridge/integration/kafkatest"
 	"github.com/sfbridge/bridge/integration/oracle"
 	"github.com/sfbridge/bridge/integration/orgsim"
@@ -190,7 +190,7 @@ func genericValue(t *testing.T, e orgsim.Entry, got map[string]any) {
 	}
 }
 
-func topicValue(t *testing.T, e orgsim.Entry, r javareader.Record, event, got map[string]any) {
+func topicValue(t *testing.T, e orgsim.Entry, r foreign.Record, event, got map[string]any) {
 	t.Helper()
 	if event["type"] != e.ChangeType || string(r.Key) != e.RecordIDs[0] {
 		t.Errorf("%s of %s, key %s, sent %s of %s", event["type"], r.Topic, r.Key, e.ChangeType, e.RecordIDs)

@@ -21,11 +21,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/sfbridge/bridge/integration/javareader"
+	"github.com/sfbridge/bridge/integration/foreign"
 )
 
-// readWithGo reads topics as [javareader.Read] does, with franz-go and hamba.
-func readWithGo(t *testing.T, brokers []string, registryURL string, topics []string, want int) []javareader.Record {
+// readWithGo reads topics as [foreign.Reader.Read] does, with franz-go and hamba.
+func readWithGo(t *testing.T, brokers []string, registryURL string, topics []string, want int) []foreign.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -44,8 +44,8 @@ func readWithGo(t *testing.T, brokers []string, registryURL string, topics []str
 		partition int32
 	}
 	reached := map[place]int64{}
-	d := &decoder{registry: registryURL, schemas: map[int]avro.Schema{}, api: avro.Config{}.Freeze()}
-	var out []javareader.Record
+	d := newDecoder(registryURL)
+	var out []foreign.Record
 	var ends kadm.ListedOffsets
 	atEnd := func() bool {
 		short := false
@@ -83,10 +83,14 @@ type decoder struct {
 	api      avro.API
 }
 
-func (d *decoder) record(ctx context.Context, rec *kgo.Record) (javareader.Record, error) {
-	out := javareader.Record{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Timestamp: rec.Timestamp.UnixMilli(), Key: rec.Key}
+func newDecoder(registryURL string) *decoder {
+	return &decoder{registry: registryURL, schemas: map[int]avro.Schema{}, api: avro.Config{}.Freeze()}
+}
+
+func (d *decoder) record(ctx context.Context, rec *kgo.Record) (foreign.Record, error) {
+	out := foreign.Record{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Timestamp: rec.Timestamp.UnixMilli(), Key: rec.Key}
 	for _, h := range rec.Headers {
-		out.Headers = append(out.Headers, javareader.Header{Key: h.Key, Value: h.Value})
+		out.Headers = append(out.Headers, foreign.Header{Key: h.Key, Value: h.Value})
 	}
 	if rec.Value == nil {
 		return out, nil
@@ -100,20 +104,25 @@ func (d *decoder) record(ctx context.Context, rec *kgo.Record) (javareader.Recor
 		return out, err
 	}
 	out.Schema = schema.(avro.NamedSchema).FullName()
-	in := avro.NewReader(bytes.NewReader(rec.Value[5:]), 1024, avro.WithReaderConfig(d.api))
+	out.Value, err = d.value(schema, rec.Value[5:])
+	return out, err
+}
+
+// value is a value of a schema, all of it, as plain JSON.
+func (d *decoder) value(schema avro.Schema, data []byte) (json.RawMessage, error) {
+	in := avro.NewReader(bytes.NewReader(data), 1024, avro.WithReaderConfig(d.api))
 	var v any
 	if in.ReadVal(schema, &v); in.Error != nil && !errors.Is(in.Error, io.EOF) {
-		return out, in.Error
+		return nil, in.Error
 	}
 	if in.Peek(); !errors.Is(in.Error, io.EOF) {
-		return out, errors.New("bytes are left after what the schema describes")
+		return nil, errors.New("bytes are left after what the schema describes")
 	}
 	plain, err := plainValue(schema, v)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
-	out.Value, err = json.Marshal(plain)
-	return out, err
+	return json.Marshal(plain)
 }
 
 func (d *decoder) schema(ctx context.Context, id int) (avro.Schema, error) {

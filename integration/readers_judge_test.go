@@ -15,7 +15,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/sfbridge/bridge/integration/javareader"
+	"github.com/sfbridge/bridge/integration/foreign"
 	"github.com/sfbridge/bridge/integration/oracle"
 	"github.com/sfbridge/bridge/integration/orgsim"
 )
@@ -97,7 +97,7 @@ func (j *judge) differ(format string, args ...any) {
 
 // identities checks that exactly the records that the ledger demands were read,
 // in the order of each key.
-func (j *judge) identities(want []oracle.Record, records []javareader.Record) {
+func (j *judge) identities(want []oracle.Record, records []foreign.Record) {
 	got := make([]oracle.Record, 0, len(records))
 	for i := range records {
 		r := &kgo.Record{Topic: records[i].Topic, Offset: records[i].Offset, Key: records[i].Key, Value: records[i].Value}
@@ -114,7 +114,7 @@ func (j *judge) identities(want []oracle.Record, records []javareader.Record) {
 }
 
 // record checks topic, time, headers and every field of a record.
-func (j *judge) record(r *javareader.Record) {
+func (j *judge) record(r *foreign.Record) {
 	j.records++
 	replayID, _ := r.Header("sf-replay-id")
 	id, err := strconv.ParseInt(string(replayID), 10, 64)
@@ -187,7 +187,7 @@ func (p *published) headers(org string) []string {
 	return append(out, fmt.Sprintf("sf-record-index=%d", p.index), fmt.Sprintf("sf-record-count=%d", count))
 }
 
-func headerLines(r *javareader.Record) []string {
+func headerLines(r *foreign.Record) []string {
 	var out []string
 	for _, h := range r.Headers {
 		out = append(out, h.Key+"="+string(h.Value))
@@ -267,7 +267,7 @@ func (j *judge) fields(at string, sent, got map[string]any) {
 }
 
 // gaps checks the gap ledger against the events that leave something open.
-func (j *judge) gaps(records []javareader.Record) {
+func (j *judge) gaps(records []foreign.Record) {
 	want := map[string]published{}
 	for id, e := range j.published {
 		if reasonOf(e.Entry) != "" {
@@ -297,7 +297,7 @@ func (j *judge) gaps(records []javareader.Record) {
 	}
 }
 
-func (j *judge) gap(at string, r *javareader.Record, e published, got map[string]any) {
+func (j *judge) gap(at string, r *foreign.Record, e published, got map[string]any) {
 	ids := []any{}
 	for _, id := range e.RecordIDs {
 		ids = append(ids, id)

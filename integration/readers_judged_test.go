@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sfbridge/bridge/integration/javareader"
+	"github.com/sfbridge/bridge/integration/foreign"
 	"github.com/sfbridge/bridge/integration/orgsim"
 )
 
@@ -57,14 +57,14 @@ func TestJudgeFindsDifferences(t *testing.T) {
 		"Name":null,"Text":"-a","Address":{"City":null,"State":null},"Count":7,"Other":null}`
 	entry := orgsim.Entry{ReplayID: 5, Object: "Account", ChangeType: "UPDATE", RecordIDs: []string{"001A", "001B"}, SchemaID: "S",
 		TransactionKey: "K", Sequence: 2, Commit: time.UnixMilli(1234).UTC(), Payload: json.RawMessage(payload)}
-	right := javareader.Record{Topic: "p.Account", Timestamp: 1234, Key: []byte("001B"), Value: json.RawMessage(value)}
+	right := foreign.Record{Topic: "p.Account", Timestamp: 1234, Key: []byte("001B"), Value: json.RawMessage(value)}
 	for _, h := range []string{"sf-org=O", "sf-channel=/data/A", "sf-replay-id=5", "sf-object=Account", "sf-change-type=UPDATE", "sf-schema-id=S",
 		"sf-transaction-key=K", "sf-sequence=2", "sf-commit-number=9007199254740993", "sf-record-index=1", "sf-record-count=2"} {
 		key, text, _ := strings.Cut(h, "=")
-		right.Headers = append(right.Headers, javareader.Header{Key: key, Value: []byte(text)})
+		right.Headers = append(right.Headers, foreign.Header{Key: key, Value: []byte(text)})
 	}
-	in := func(old, fresh string) func(*javareader.Record) {
-		return func(r *javareader.Record) {
+	in := func(old, fresh string) func(*foreign.Record) {
+		return func(r *foreign.Record) {
 			if !strings.Contains(value, old) {
 				t.Errorf("%s is not in the value", old)
 			}
@@ -72,17 +72,17 @@ func TestJudgeFindsDifferences(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		spoil func(*javareader.Record)
+		spoil func(*foreign.Record)
 		want  string // "": nothing is wrong
 	}{
-		"right":             {func(*javareader.Record) {}, ""},
-		"another topic":     {func(r *javareader.Record) { r.Topic = "p.Contact" }, "an event of Account"},
-		"another time":      {func(r *javareader.Record) { r.Timestamp++ }, "its time is 1235"},
-		"another key":       {func(r *javareader.Record) { r.Key = []byte("001C") }, "no event has"},
-		"another header":    {func(r *javareader.Record) { r.Headers[7].Value = []byte("3") }, "sf-sequence=3"},
-		"a header too few":  {func(r *javareader.Record) { r.Headers = r.Headers[:10] }, "headers"},
-		"a tombstone":       {func(r *javareader.Record) { r.Value = nil }, "a tombstone"},
-		"no JSON":           {func(r *javareader.Record) { r.Value = json.RawMessage("{") }, "unexpected EOF"},
+		"right":             {func(*foreign.Record) {}, ""},
+		"another topic":     {func(r *foreign.Record) { r.Topic = "p.Contact" }, "an event of Account"},
+		"another time":      {func(r *foreign.Record) { r.Timestamp++ }, "its time is 1235"},
+		"another key":       {func(r *foreign.Record) { r.Key = []byte("001C") }, "no event has"},
+		"another header":    {func(r *foreign.Record) { r.Headers[7].Value = []byte("3") }, "sf-sequence=3"},
+		"a header too few":  {func(r *foreign.Record) { r.Headers = r.Headers[:10] }, "headers"},
+		"a tombstone":       {func(r *foreign.Record) { r.Value = nil }, "a tombstone"},
+		"no JSON":           {func(r *foreign.Record) { r.Value = json.RawMessage("{") }, "unexpected EOF"},
 		"digits":            {in("9007199254740993", "9007199254740992"), "commitNumber"},
 		"a value":           {in(`"Count":7`, `"Count":8`), "Count is 8, Salesforce sent 7"},
 		"null for a value":  {in(`"Count":7`, `"Count":null`), "Count is <nil>"},
@@ -110,23 +110,23 @@ func TestJudgeFindsDifferences(t *testing.T) {
 
 // Two readings differ whenever a consumer could tell them apart.
 func TestReadersDisagree(t *testing.T) {
-	right := javareader.Record{Topic: "t", Key: []byte("k"), Value: json.RawMessage(`{"a":1.0,"b":{"c":[1]}}`), Schema: "S", SchemaID: 1}
-	for name, spoil := range map[string]func(*javareader.Record){
-		"":             func(r *javareader.Record) { r.Value = json.RawMessage(`{"b":{"c":[1]},"a":1E+00}`) },
-		"offset":       func(r *javareader.Record) { r.Offset++ },
-		"time":         func(r *javareader.Record) { r.Timestamp++ },
-		"no key":       func(r *javareader.Record) { r.Key = nil },
-		"header":       func(r *javareader.Record) { r.Headers = []javareader.Header{{Key: "h"}} },
-		"schema":       func(r *javareader.Record) { r.SchemaID++ },
-		"tombstone":    func(r *javareader.Record) { r.Value = nil },
-		"value":        func(r *javareader.Record) { r.Value = json.RawMessage(`{"a":1.5,"b":{"c":[1]}}`) },
-		"nested":       func(r *javareader.Record) { r.Value = json.RawMessage(`{"a":1.0,"b":{"c":[2]}}`) },
-		"one too few":  func(r *javareader.Record) { r.Value = json.RawMessage(`{"a":1.0}`) },
-		"another name": func(r *javareader.Record) { r.Value = json.RawMessage(`{"a":1.0,"d":{"c":[1]}}`) },
+	right := foreign.Record{Topic: "t", Key: []byte("k"), Value: json.RawMessage(`{"a":1.0,"b":{"c":[1]}}`), Schema: "S", SchemaID: 1}
+	for name, spoil := range map[string]func(*foreign.Record){
+		"":             func(r *foreign.Record) { r.Value = json.RawMessage(`{"b":{"c":[1]},"a":1E+00}`) },
+		"offset":       func(r *foreign.Record) { r.Offset++ },
+		"time":         func(r *foreign.Record) { r.Timestamp++ },
+		"no key":       func(r *foreign.Record) { r.Key = nil },
+		"header":       func(r *foreign.Record) { r.Headers = []foreign.Header{{Key: "h"}} },
+		"schema":       func(r *foreign.Record) { r.SchemaID++ },
+		"tombstone":    func(r *foreign.Record) { r.Value = nil },
+		"value":        func(r *foreign.Record) { r.Value = json.RawMessage(`{"a":1.5,"b":{"c":[1]}}`) },
+		"nested":       func(r *foreign.Record) { r.Value = json.RawMessage(`{"a":1.0,"b":{"c":[2]}}`) },
+		"one too few":  func(r *foreign.Record) { r.Value = json.RawMessage(`{"a":1.0}`) },
+		"another name": func(r *foreign.Record) { r.Value = json.RawMessage(`{"a":1.0,"d":{"c":[1]}}`) },
 	} {
 		j, r := &judge{}, right
 		spoil(&r)
-		j.agree([]javareader.Record{right}, []javareader.Record{r})
+		j.agree([]foreign.Record{right}, []foreign.Record{r})
 		if (len(j.differences) == 0) != (name == "") {
 			t.Errorf("%s: %q", name, j.differences)
 		}

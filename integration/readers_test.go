@@ -10,42 +10,31 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sfbridge/bridge/integration/javareader"
+	"github.com/sfbridge/bridge/integration/foreign"
+	"github.com/sfbridge/bridge/integration/foreign/java"
+	"github.com/sfbridge/bridge/integration/foreign/python"
 	"github.com/sfbridge/bridge/integration/kafkatest"
 	"github.com/sfbridge/bridge/integration/oracle"
 	"github.com/sfbridge/bridge/integration/orgsim"
-	"github.com/sfbridge/bridge/integration/pyreader"
 )
 
-// foreign is a reader that shares no code with the bridge's writer.
-type foreign struct {
+// stranger is a reader that shares no code with the bridge's writer.
+type stranger struct {
 	name, libraries string
-	read            func(t *testing.T, brokers []string, registryURL string, topics []string, want int) []javareader.Record
+	read            func(t *testing.T, brokers []string, registryURL string, topics []string, want int) []foreign.Record
 }
 
-func foreigners(t *testing.T) []foreign {
-	pom, gomod := "javareader/pom.xml", "../go.mod"
-	return []foreign{
-		{
-			name: "Java",
-			libraries: "kafka-clients " + versionIn(t, pom, `<artifactId>kafka-clients</artifactId>\s*<version>([^<]+)`) +
-				", avro " + versionIn(t, pom, `<artifactId>avro</artifactId>\s*<version>([^<]+)`),
-			read: func(t *testing.T, brokers []string, registryURL string, topics []string, want int) []javareader.Record {
-				return javareader.Read(t, brokers, registryURL, topics, want)
-			},
-		},
-		{
-			name: "Python", libraries: pyreader.Versions(),
-			read: func(t *testing.T, brokers []string, registryURL string, topics []string, want int) []javareader.Record {
-				return pyreader.Read(t, brokers, registryURL, topics, want)
-			},
-		},
-		{
-			name: "Go",
-			libraries: "franz-go " + versionIn(t, gomod, `twmb/franz-go v(\S+)`) +
-				", hamba/avro " + versionIn(t, gomod, `hamba/avro/v2 v(\S+)`),
-			read: readWithGo,
-		},
+func strangers(t *testing.T) []stranger {
+	const gomod = "../go.mod"
+	program := func(name, libraries string, open func(testing.TB) *foreign.Reader) stranger {
+		return stranger{name, libraries, func(t *testing.T, brokers []string, registryURL string, topics []string, want int) []foreign.Record {
+			return open(t).Read(t, brokers, registryURL, topics, want)
+		}}
+	}
+	return []stranger{
+		program("Java", java.Libraries(), java.Reader),
+		program("Python", python.Libraries(), python.Reader),
+		{"Go", "franz-go " + versionIn(t, gomod, `twmb/franz-go v(\S+)`) + ", hamba/avro " + versionIn(t, gomod, `hamba/avro/v2 v(\S+)`), readWithGo},
 	}
 }
 
@@ -84,9 +73,9 @@ func TestReadersAgreeWithTheLedger(t *testing.T) {
 		topics = append(topics, s.prefix+"."+o.Name)
 	}
 
-	var first []javareader.Record
+	var first []foreign.Record
 	table := []string{fmt.Sprintf("%-7s %-45s %8s %8s %13s %11s", "reader", "libraries", "seconds", "records", "field values", "differences")}
-	for _, f := range foreigners(t) {
+	for _, f := range strangers(t) {
 		t.Run(f.name, func(t *testing.T) {
 			before := time.Now()
 			records := f.read(t, s.brokers, s.registry, topics, len(want)+gaps)
@@ -214,8 +203,8 @@ func withTombstones(records []oracle.Record) []oracle.Record {
 }
 
 // all judges everything that a reader read.
-func (j *judge) all(want []oracle.Record, records []javareader.Record, ledger string) {
-	var gaps, rest []javareader.Record
+func (j *judge) all(want []oracle.Record, records []foreign.Record, ledger string) {
+	var gaps, rest []foreign.Record
 	for _, r := range records {
 		if r.Topic == ledger {
 			gaps = append(gaps, r)
@@ -255,9 +244,9 @@ func (j *judge) covered() {
 
 // agree checks that a reader saw what the first one saw, byte for byte where
 // there are bytes, and number for number where there are numbers.
-func (j *judge) agree(first, records []javareader.Record) {
-	place := func(r *javareader.Record) string { return fmt.Sprintf("%s/%d@%d", r.Topic, r.Partition, r.Offset) }
-	was := map[string]*javareader.Record{}
+func (j *judge) agree(first, records []foreign.Record) {
+	place := func(r *foreign.Record) string { return fmt.Sprintf("%s/%d@%d", r.Topic, r.Partition, r.Offset) }
+	was := map[string]*foreign.Record{}
 	for i := range first {
 		was[place(&first[i])] = &first[i]
 	}

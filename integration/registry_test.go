@@ -3,9 +3,11 @@ package integration
 import (
 	"bytes"
 	"context"
+	wire "encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"github.com/hamba/avro/v2"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/sfbridge/bridge/integration/foreign"
 	"github.com/sfbridge/bridge/integration/kafkatest"
 	"github.com/sfbridge/bridge/integration/oracle"
 	"github.com/sfbridge/bridge/integration/orgsim"
@@ -135,8 +138,8 @@ func TestRegistryThatChecks(t *testing.T) {
 		t.Error(got)
 	}
 	// Somebody else registers what the org will not have.
-	foreign := strings.Replace(text, `{"name":"Rank__c"`, `{"name":"Level__c","type":["null","string"],"default":null},{"name":"Rank__c"`, 1)
-	r.ask(t, http.MethodPost, "/subjects/"+r.subject+"/versions", map[string]string{"schema": foreign}, nil)
+	theirs := strings.Replace(text, `{"name":"Rank__c"`, `{"name":"Level__c","type":["null","string"],"default":null},{"name":"Rank__c"`, 1)
+	r.ask(t, http.MethodPost, "/subjects/"+r.subject+"/versions", map[string]string{"schema": theirs}, nil)
 	if err := r.org.AddField("Account", orgsim.Field{Name: "Level__c", Type: orgsim.Number}); err != nil {
 		t.Fatal(err)
 	}
@@ -169,6 +172,124 @@ func TestRegistryThatChecks(t *testing.T) {
 	}
 	if got := r.schemas(t, 0, "list", "--json"); !strings.Contains(got, `"subject":"`+r.subject+`-v2","version":1`) || !strings.Contains(got, `"in_sync":true`) {
 		t.Error(got)
+	}
+}
+
+// Schemas of the other envelopes evolve as those of events do: a registry that
+// checks takes a field more, readers read what is before and after it, and a field
+// of another type halts the stream.
+func TestRegistryChecksEnvelopes(t *testing.T) {
+	for envelope, c := range map[string]struct{ schema, in string }{
+		"flat":     {schema: "bridge.flat.AccountChangeEvent"},
+		"debezium": {schema: "bridge.debezium.AccountChangeEvent.Envelope", in: "before."},
+	} {
+		t.Run(envelope, func(t *testing.T) {
+			r := newRealRegistry(t)
+			r.extra = "envelope: " + envelope + "\n"
+			r.create(t, 5, nil)
+			p := r.start(t)
+			r.arrived(t, p)
+			r.backward(t)
+			if err := r.org.AddField("Account", orgsim.Field{Name: "Score__c", Type: orgsim.Number}); err != nil {
+				t.Fatal(err)
+			}
+			r.create(t, 5, orgsim.Fields{"Score__c": 1.5})
+			r.arrived(t, p)
+			text, version := r.latest(t, r.subject)
+			if version != 2 || !strings.Contains(text, "Score__c") {
+				t.Errorf("the subject has version %d, want 2 with the field: %s", version, text)
+			}
+			r.scored(t)
+			r.backwardRead(t, text)
+			// Somebody else registers what the org will not have.
+			theirs := strings.Replace(text, `{"name":"Score__c"`, `{"name":"Level__c","type":["null","string"],"default":null},{"name":"Score__c"`, 1)
+			r.ask(t, http.MethodPost, "/subjects/"+r.subject+"/versions", map[string]string{"schema": theirs}, nil)
+			if err := r.org.AddField("Account", orgsim.Field{Name: "Level__c", Type: orgsim.Number}); err != nil {
+				t.Fatal(err)
+			}
+			r.create(t, 5, orgsim.Fields{"Level__c": 1})
+			if code := p.exit(t, time.Minute); code != 4 {
+				t.Errorf("exit code %d with its only stream halted, want 4", code)
+			}
+			for _, want := range []string{"subject " + r.subject + " refuses schema " + c.schema, "latest version 3",
+				"field " + c.in + "Level__c retyped from null|string to null|double"} {
+				if !strings.Contains(p.output(), want) {
+					t.Errorf("the halt does not say %q:\n%s", want, tail(p.output()))
+				}
+			}
+		})
+	}
+}
+
+// scored checks that strangers read five accounts of before a field was added and
+// five with it, all the same.
+func (r *realRegistry) scored(t *testing.T) {
+	t.Helper()
+	var first []foreign.Record
+	for _, s := range strangers(t) {
+		t.Run(s.name, func(t *testing.T) {
+			records := s.read(t, r.brokers, r.url, []string{r.prefix + ".Account"}, 10)
+			scores := map[string]int{}
+			for i := range records {
+				scores[scoreOf(t, records[i].Value)]++
+			}
+			if want := map[string]int{"no such field": 5, "1.5": 5}; !maps.Equal(scores, want) {
+				t.Errorf("scores %v, want %v", scores, want)
+			}
+			j := &judge{}
+			if first == nil {
+				first = records
+			}
+			if j.agree(first, records); len(j.differences) > 0 {
+				t.Errorf("%q", j.differences)
+			}
+		})
+	}
+}
+
+func scoreOf(t *testing.T, value json.RawMessage) string {
+	t.Helper()
+	var row map[string]any
+	if err := json.Unmarshal(value, &row); err != nil {
+		t.Fatal(err)
+	}
+	if after, ok := row["after"].(map[string]any); ok {
+		row = after
+	}
+	score, ok := row["Score__c"]
+	if !ok {
+		return "no such field"
+	}
+	return fmt.Sprint(score)
+}
+
+// backwardRead checks what BACKWARD is for: a consumer that has the newest schema
+// reads with it the five accounts of before the field as well.
+func (r *realRegistry) backwardRead(t *testing.T, newest string) {
+	t.Helper()
+	reader, err := avro.ParseWithCache(newest, "", &avro.SchemaCache{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDecoder(r.url)
+	scores := map[string]int{}
+	for _, rec := range recordsOf(t, r.brokers, r.prefix+".Account", 10) {
+		writer, err := d.schema(t.Context(), int(wire.BigEndian.Uint32(rec.Value[1:5])))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resolved, err := avro.NewSchemaCompatibility().Resolve(reader, writer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		value, err := d.value(resolved, rec.Value[5:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		scores[scoreOf(t, value)]++
+	}
+	if want := map[string]int{"<nil>": 5, "1.5": 5}; !maps.Equal(scores, want) {
+		t.Errorf("with the newest schema the scores are %v, want %v", scores, want)
 	}
 }
 

@@ -1,9 +1,7 @@
 package transform_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"os"
@@ -50,19 +48,10 @@ func (o *topicOrg) catalog() *schemas.Catalog { return catalogOf(nil).WithTopics
 
 // TestGoldenStreaming does what TestGolden does for the events that have no
 // schema of Salesforce's: PushTopics and generic channels.
-func TestGoldenStreaming(t *testing.T) {
-	cases, err := filepath.Glob("testdata/streaming/*/event.json")
-	if err != nil || len(cases) < 24 {
-		t.Fatalf("found %d cases (%v)", len(cases), err)
-	}
-	for _, file := range cases {
-		dir := filepath.Dir(file)
-		t.Run(filepath.Base(dir), func(t *testing.T) { goldenStreaming(t, dir) })
-	}
-}
+func TestGoldenStreaming(t *testing.T) { eachCase(t, "testdata/streaming/*", 24, goldenStreaming) }
 
 func goldenStreaming(t *testing.T, dir string) {
-	ev := readStreaming(t, dir)
+	ev := readEvent(t, dir)
 	result := goldenResult{}
 	catalog := readTopicOrg(t, dir).catalog()
 	records, meta, id, err := encodeStreaming(t, ev, catalog, ev.Format)
@@ -75,19 +64,7 @@ func goldenStreaming(t *testing.T, dir string) {
 	result.Extras = meta.Extras
 	schema := schemaWith(t, catalog, id, ev.Extras)
 	compareStreaming(t, ev, dir, schema, records)
-	for _, r := range records {
-		g := goldenRecord{Topic: r.Topic, Key: string(r.Key), Timestamp: r.Timestamp.UTC().Format(time.RFC3339Nano), Headers: map[string]string{}}
-		for _, h := range r.Headers {
-			g.Headers[h.Key] = string(h.Value)
-		}
-		if r.Value != nil {
-			g.Value = decodeRecord(t, ev, schema, r)
-			if ev.Format != "json" {
-				g.Binary = base64.StdEncoding.EncodeToString(r.Value)
-			}
-		}
-		result.Records = append(result.Records, g)
-	}
+	result.Records = goldenRecords(t, ev, schema, records)
 	if id != header(records[0], "sf-schema-id") {
 		t.Errorf("the event was given the schema %s, its record has %s", id, header(records[0], "sf-schema-id"))
 	}
@@ -127,21 +104,6 @@ func compareStreaming(t *testing.T, ev *goldenEvent, dir string, schema *schemas
 	}
 }
 
-func readStreaming(t *testing.T, dir string) *goldenEvent {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(dir, "event.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ev goldenEvent
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&ev); err != nil {
-		t.Fatal(err)
-	}
-	return &ev
-}
-
 // readTopicOrg reads the org of a case; a generic channel has none.
 func readTopicOrg(t *testing.T, dir string) *topicOrg {
 	t.Helper()
@@ -171,6 +133,9 @@ func encodeStreaming(t *testing.T, ev *goldenEvent, catalog *schemas.Catalog, fo
 	}
 	if format == "json" {
 		cfg.Format = transform.JSON
+	}
+	if ev.avroKeys {
+		cfg.KeyFormat = transform.AvroKeys
 	}
 	e, err := transform.NewEncoder(cfg)
 	if err != nil {

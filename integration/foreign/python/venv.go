@@ -1,4 +1,4 @@
-package pyreader
+package python
 
 import (
 	"context"
@@ -22,9 +22,8 @@ const oldestPython = 11
 //go:embed requirements.txt
 var requirements string
 
-// Versions names the two libraries and their versions, as the requirements pin
-// them.
-func Versions() string {
+// Libraries names those that the reader is about, with their versions.
+func Libraries() string {
 	var out []string
 	for line := range strings.Lines(requirements) {
 		name, version, _ := strings.Cut(strings.TrimSpace(line), "==")
@@ -35,20 +34,22 @@ func Versions() string {
 	return strings.Join(out, ", ")
 }
 
-func build(ctx context.Context) (*Program, error) {
-	python, version, err := find(ctx)
+// build makes the environment, keeps it in the cache under the hash of what it is
+// made from, and returns its interpreter.
+func build(ctx context.Context) (python string, err error) {
+	outside, version, err := find(ctx)
 	if err != nil {
-		return nil, missing(err)
+		return "", missing(err)
 	}
 	// A venv refers to the Python that made it.
-	hash := sha256.Sum256([]byte(python + "\n" + version + "\n" + requirements))
-	dir, err := maven.Cached(ctx, fmt.Sprintf("pyreader-%x", hash[:8]), func(ctx context.Context, dir string) error {
-		return install(ctx, python, dir)
+	hash := sha256.Sum256([]byte(outside + "\n" + version + "\n" + requirements))
+	dir, err := maven.Cached(ctx, fmt.Sprintf("foreign-python-%x", hash[:8]), func(ctx context.Context, dir string) error {
+		return install(ctx, outside, dir)
 	})
 	if err != nil {
-		return nil, missing(err)
+		return "", missing(err)
 	}
-	return &Program{python: interpreter(dir)}, nil
+	return interpreter(dir), nil
 }
 
 func interpreter(dir string) string { return filepath.Join(dir, "venv", "bin", "python") }
