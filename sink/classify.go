@@ -12,14 +12,34 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// fenced lists what brokers and coordinators say to a producer whose epoch is
-// not the current one. INVALID_PRODUCER_EPOCH comes from partition leaders,
-// PRODUCER_FENCED from coordinators, INVALID_PRODUCER_ID_MAPPING when the id
-// itself moved on or expired.
+// isFenced knows what brokers and coordinators say to a producer whose epoch is
+// not the current one: INVALID_PRODUCER_EPOCH comes from partition leaders,
+// PRODUCER_FENCED from coordinators.
 func isFenced(err error) bool {
-	return errors.Is(err, kerr.InvalidProducerEpoch) ||
-		errors.Is(err, kerr.ProducerFenced) ||
-		errors.Is(err, kerr.InvalidProducerIDMapping)
+	return errors.Is(err, kerr.InvalidProducerEpoch) || errors.Is(err, kerr.ProducerFenced)
+}
+
+// isForgotten knows what a coordinator says that has no such transactional id, or
+// has it with another producer id. It drops ids that were not used for a week
+// (transactional.id.expiration.ms), and never one with an open transaction: so
+// nothing of what was refused with it can become visible.
+func isForgotten(err error) bool { return errors.Is(err, kerr.InvalidProducerIDMapping) }
+
+// isAbortable knows what brokers say to records that may be written in another
+// transaction, once this one is aborted. That the numbers of a producer's records
+// do not fit is what comes of a broker that has lost its memory of the producer or
+// the end of its log: the records themselves are as good as before.
+func isAbortable(err error) bool {
+	return errors.Is(err, kerr.TransactionAbortable) ||
+		errors.Is(err, kerr.InvalidTxnState) ||
+		errors.Is(err, kerr.OutOfOrderSequenceNumber) ||
+		errors.Is(err, kerr.UnknownProducerID)
+}
+
+// isTooLarge knows what brokers say to a batch that is more than a message, or
+// more than a segment of the log, may be.
+func isTooLarge(err error) bool {
+	return errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge)
 }
 
 func isSASL(err error) bool {
@@ -91,16 +111,20 @@ func (p *Producer) unreachable(err error, doing string) error {
 	return &UnreachableError{Brokers: p.brokers, Doing: doing, Within: p.sinceStart(), Err: err}
 }
 
-// watch remembers the last error that a broker connection met. The client
-// retries such errors silently, so that without it a timeout could not say why.
+// watch remembers the last error that a broker connection met, and how long the
+// brokers' quotas made the client wait. The client bears both silently, so that
+// without it a timeout could not say why.
 type watch struct {
-	mu  sync.Mutex
-	err error
+	mu        sync.Mutex
+	err       error
+	throttled time.Duration
+	until     time.Time // when the brokers' last wish is met
 }
 
 var (
-	_ kgo.HookBrokerConnect = (*watch)(nil)
-	_ kgo.HookBrokerRead    = (*watch)(nil)
+	_ kgo.HookBrokerThrottle = (*watch)(nil)
+	_ kgo.HookBrokerConnect  = (*watch)(nil)
+	_ kgo.HookBrokerRead     = (*watch)(nil)
 )
 
 // OnBrokerConnect is called by the client after each dial and login.
@@ -111,6 +135,16 @@ func (w *watch) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Con
 // OnBrokerRead is called by the client after each response.
 func (w *watch) OnBrokerRead(_ kgo.BrokerMetadata, _ int16, _ int, _, _ time.Duration, err error) {
 	w.note(err)
+}
+
+// OnBrokerThrottle is called by the client after a response that tells of a quota.
+func (w *watch) OnBrokerThrottle(_ kgo.BrokerMetadata, d time.Duration, _ bool) {
+	w.mu.Lock()
+	w.throttled += d
+	if until := time.Now().Add(d); until.After(w.until) {
+		w.until = until
+	}
+	w.mu.Unlock()
 }
 
 func (w *watch) note(err error) {
@@ -128,9 +162,17 @@ func (w *watch) last() error {
 	return w.err
 }
 
+func (w *watch) waited() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.throttled
+}
+
+// reset is for the next call, which may begin with the rest of a wait that an
+// earlier one has brought about.
 func (w *watch) reset() {
 	w.mu.Lock()
-	w.err = nil
+	w.err, w.throttled = nil, max(0, time.Until(w.until))
 	w.mu.Unlock()
 }
 

@@ -45,7 +45,10 @@ var suite = map[string]func(t *testing.T, brokers []string){
 
 func TestOnFake(t *testing.T) {
 	for name, f := range suite {
-		t.Run(name, func(t *testing.T) { f(t, newFake(t).ListenAddrs()) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f(t, newFake(t).ListenAddrs())
+		})
 	}
 }
 
@@ -243,7 +246,7 @@ func testTooLargeAtBroker(t *testing.T, brokers []string) {
 	cfg.Compression = CompressNone
 	p := mustOpen(t, cfg)
 	mustCommit(t, p, []*kgo.Record{record(topic, "a", "0")}, position(0, "p0"))
-	lower(t, brokers, topic, "2000")
+	alterTopic(t, brokers, topic, "max.message.bytes", "2000")
 
 	// Each of them fits alone, together they do not: nobody is at fault.
 	rs := make([]*kgo.Record, 10)
@@ -262,15 +265,6 @@ func testTooLargeAtBroker(t *testing.T, brokers []string) {
 		t.Fatalf("%d records, want 18", len(got))
 	}
 	wantValues(t, readAll(t, brokers, pos), "p0", "p1", "p3")
-}
-
-// lower changes max.message.bytes behind the producer's back.
-func lower(t *testing.T, brokers []string, topic, limit string) {
-	t.Helper()
-	resps, err := admin(t, brokers).AlterTopicConfigs(testCtx(t), alter("max.message.bytes", limit), topic)
-	if err != nil || resps[0].Err != nil {
-		t.Fatal(err, resps)
-	}
 }
 
 func testSmallTopic(t *testing.T, brokers []string) {

@@ -61,11 +61,76 @@
 //	abort could not be confirmed                                                   coordinator), read the position
 //	one record is larger than its topic allows   *RecordTooLargeError   usable     replace that record, commit again
 //	broker refuses a record for another reason   *RejectedError         reopen     permanent for those records
-//	the coordinator refused the commit           *AbortedError          reopen     open again, commit again
+//	brokers answer, and do not get done in time  *StalledError          reopen     back off, open again
+//	the transaction was refused and aborted      *AbortedError          reopen     open again, commit again
 //	the caller's context ended                   ctx's error, wrapped   reopen     as it likes
 //	Commit after Close, or after an error        ErrClosed              reopen     open again
 //
 // "reopen" means that this Producer takes no further Commit: Close it and Open
 // another. [Retryable] tells whether the same records may succeed when they are
 // committed again, after the step in the last column.
+//
+// # Kafka's own trouble
+//
+// What can go wrong with the brokers, what becomes of a commit then, and which test
+// shows it (TestTrouble against brokers that answer as they are told, and, after the
+// semicolon, TestTroubleOnKafka where a real Kafka can be made to do so). "Too long"
+// is longer than Config.TransactionTimeout. In every row a read_committed reader
+// misses nothing (but what a deleted topic held) and sees nothing twice, once the
+// caller has done what it should; without transactions, records of a commit that
+// failed may come twice. At its start the bridge exits, with a code, instead of
+// opening again.
+//
+//	what the broker says                                      error                 producer what the bridge does                       test; on Kafka
+//	--------------------------------------------------------- --------------------- -------- ------------------------------------------ ------------------------------
+//	the connection ends before the broker has the records     none                  usable   nothing: the client repeats it             request-lost; broker-killed
+//	the connection ends before the answer is read             none                  usable   nothing: the client repeats it             answer-lost
+//	NOT_LEADER, metadata name another leader                  none                  usable   nothing: the client follows                leader-moves; leader-killed
+//	NOT_LEADER, LEADER_NOT_AVAILABLE, FENCED_LEADER_EPOCH     none                  usable   nothing: the client repeats it             leader-unknown
+//	NOT_ENOUGH_REPLICAS, _AFTER_APPEND for a while            none                  usable   nothing: the client repeats it             too-few-replicas
+//	KAFKA_STORAGE_ERROR for a while                           none                  usable   nothing: the client repeats it             disk-full-for-once
+//	NOT_COORDINATOR: it is another broker now                 none                  usable   nothing: the client follows                coordinator-moves; coordinator-killed
+//	NOT_COORDINATOR, COORDINATOR_NOT_AVAILABLE, _LOAD_...     none                  usable   nothing: the client repeats it             coordinator-unknown
+//	the same, or CONCURRENT_TRANSACTIONS, on opening          none                  usable   nothing; too long: back off, open again    coordinator-on-start
+//	CONCURRENT_TRANSACTIONS to records                        none                  usable   nothing: the client repeats it             concurrent
+//	CONCURRENT_TRANSACTIONS to the end of a transaction       none                  usable   nothing: the client repeats it             concurrent-at-end
+//	throttle_time_ms, shorter than a transaction may take     none                  usable   nothing: the client waits                  throttled; throttled
+//	throttle_time_ms, longer                                  *StalledError         reopen   reopen, the batch again                    throttled-long; throttled-long
+//	THROTTLING_QUOTA_EXCEEDED to creating a topic             none                  usable   asks again; too long: *TopicError, reopen  creation-put-off
+//	a partition has no leader for too long                    *StalledError         reopen   reopen, the batch again                    no-leader; no-leader
+//	NOT_ENOUGH_REPLICAS for too long                          *StalledError         reopen   reopen, the batch again                    replicas-missing
+//	NOT_ENOUGH_REPLICAS_AFTER_APPEND for too long             *UnknownOutcomeError  reopen   reopen, read the position                  replicas-unsure
+//	KAFKA_STORAGE_ERROR for too long: a disk is full          *StalledError         reopen   reopen, the batch again                    disk-full
+//	nothing: its only disk is full, so it stops itself        *UnknownOutcomeError  reopen   reopen, read the position                  broker-gone; disk-full
+//	any other "not now" for too long                          *StalledError         reopen   reopen, the batch again                    unexplained
+//	PRODUCER_FENCED                                           *FencedError          reopen   the lane stops: it has another owner       fenced; fenced
+//	INVALID_PRODUCER_EPOCH within the transaction's time      *FencedError          reopen   the lane stops: it has another owner       epoch-in-time
+//	INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE after it        Outlived, or unknown  reopen   reopen, read the position                  epoch-after-timeout; epoch-after-timeout
+//	INVALID_PRODUCER_ID_MAPPING: unused for a week            *AbortedError         reopen   reopen, the batch again                    id-forgotten; id-forgotten
+//	TRANSACTION_ABORTABLE                                     *AbortedError         reopen   reopen, the batch again                    abortable
+//	INVALID_TXN_STATE to records                              *AbortedError         reopen   reopen, the batch again                    transaction-state
+//	OUT_OF_ORDER_SEQUENCE_NUMBER in a transaction             *AbortedError         reopen   reopen, the batch again                    sequence
+//	OUT_OF_ORDER_SEQUENCE_NUMBER without transactions         none                  usable   nothing: the client renews its epoch       sequence-alone
+//	UNKNOWN_PRODUCER_ID in a transaction                      *AbortedError         reopen   reopen, the batch again                    producer-unknown
+//	UNKNOWN_PRODUCER_ID without transactions                  none                  usable   nothing: the client renews its epoch       producer-alone
+//	UNKNOWN_PRODUCER_ID, as its records were deleted          *AbortedError         reopen   reopen, the batch again                    producer-renewed
+//	any other refusal of a transaction's end                  *UnknownOutcomeError  reopen   reopen, read the position                  end-refused
+//	TOPIC_AUTHORIZATION_FAILED                                *AuthorizationError   reopen   reopen until it is granted, red probe      topic-rights; topic-rights
+//	TRANSACTIONAL_ID_AUTHORIZATION_FAILED                     *AuthorizationError   reopen   reopen until it is granted, red probe      id-rights; id-rights
+//	UNKNOWN_TOPIC_OR_PARTITION, _ID; it may be created        *TopicError           reopen   reopen, which creates it, the batch again  topic-deleted; topic-deleted
+//	the same; it may not be created                           *TopicError           reopen   reopen until it is there, red probe        topic-kept-deleted; topic-kept-deleted
+//	UNKNOWN_TOPIC_ID: deleted and created anew                *TopicError or none   reopen   reopen, the batch again                    topic-replaced; topic-replaced
+//	UNKNOWN_TOPIC_OR_PARTITION of the positions               *TopicError           reopen   reopen until it is restored, red probe     positions-deleted
+//	MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE                  *RecordTooLargeError  usable   dead letter, or the stream halts           too-large; too-large
+//	nothing: max.message.bytes was raised meanwhile           *AbortedError         reopen   reopen, the batch again                    limit-raised; limit-raised
+//	INVALID_RECORD, INVALID_TIMESTAMP, POLICY_VIOLATION, ...  *RejectedError        reopen   reopen until it is taken, red probe        invalid-record
+//	CORRUPT_MESSAGE                                           *RejectedError        reopen   reopen, the batch again                    corrupt
+//	UNKNOWN_SERVER_ERROR to records                           *RejectedError        reopen   reopen, the batch again                    server-error
+//
+// A disk that is full is provoked by a limit for the size of the broker's files. A
+// broker whose only directory of data is full stops itself, and is then one that does
+// not answer; with several, the partitions of that directory lose their leader. If it
+// dies between its yes to a commit and the transaction's marker, Kafka 4.3.1 can
+// forget the marker at its start, with one node at least: readers then stand before
+// it until an operator ends it (kafka-transactions.sh find-hanging, abort).
 package sink

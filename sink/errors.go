@@ -159,6 +159,22 @@ func (e *UnreachableError) Error() string {
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
+// StalledError says that the brokers are there and did not take the records in
+// time: a partition without a leader or without enough replicas, a full disk, a
+// quota.
+type StalledError struct {
+	Doing  string // what was waiting: "producing", "committing"
+	Within time.Duration
+	Why    string // what the brokers say of themselves, and what to try
+	Err    error
+}
+
+func (e *StalledError) Error() string {
+	return fmt.Sprintf("kafka answers, and did not get done within %s while %s: %s: %v", e.Within.Round(time.Millisecond), e.Doing, e.Why, e.Err)
+}
+
+func (e *StalledError) Unwrap() error { return e.Err }
+
 // RejectedError says that a broker refused records for a reason that this
 // package has no other type for (INVALID_RECORD, POLICY_VIOLATION, ...).
 type RejectedError struct {
@@ -180,15 +196,16 @@ func (e *RejectedError) Error() string {
 
 func (e *RejectedError) Unwrap() error { return e.Err }
 
-// AbortedError says that the coordinator refused to commit and that the
-// transaction was aborted: nothing of it is visible.
+// AbortedError says that a broker refused to go on with the transaction, or to
+// commit it, for a reason that is not in the records, and that nothing of it is
+// visible or will be.
 type AbortedError struct {
 	TransactionalID string
 	Err             error
 }
 
 func (e *AbortedError) Error() string {
-	return fmt.Sprintf("transaction of %q was aborted, nothing was written: %v; reopen the producer and commit again", e.TransactionalID, e.Err)
+	return fmt.Sprintf("commit of %q was aborted, nothing was written: %v; reopen the producer and commit again", e.TransactionalID, e.Err)
 }
 
 func (e *AbortedError) Unwrap() error { return e.Err }
@@ -218,7 +235,7 @@ func Retryable(err error) bool {
 	if e, ok := errors.AsType[*TopicError](err); ok {
 		return e.transient
 	}
-	if is[*UnknownOutcomeError](err) || is[*UnreachableError](err) || is[*AbortedError](err) {
+	if is[*UnknownOutcomeError](err) || is[*UnreachableError](err) || is[*StalledError](err) || is[*AbortedError](err) {
 		return true
 	}
 	return errors.Is(err, context.DeadlineExceeded) || kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err)

@@ -68,7 +68,7 @@ func mustCommit(t *testing.T, p *Producer, records, positions []*kgo.Record) {
 
 func admin(t *testing.T, brokers []string) *kadm.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func readAll(t *testing.T, brokers []string, topics ...string) []*kgo.Record {
 	ctx := testCtx(t)
 	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topics...),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.FetchMaxWait(100*time.Millisecond))
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.FetchMaxWait(100*time.Millisecond), kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,6 +189,20 @@ func wantError[T error](t *testing.T, err error, retryable bool, mentions ...str
 	return e
 }
 
-func alter(name, value string) []kadm.AlterConfig {
-	return []kadm.AlterConfig{{Op: kadm.SetConfig, Name: name, Value: &value}}
+// alterTopic changes a topic behind the producer's back, and returns when the
+// broker knows: the controller does before.
+func alterTopic(t *testing.T, brokers []string, topic, name, value string) {
+	t.Helper()
+	adm, ctx := admin(t, brokers), testCtx(t)
+	resps, err := adm.AlterTopicConfigs(ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: name, Value: &value}}, topic)
+	if err != nil || resps[0].Err != nil {
+		t.Fatal(err, resps)
+	}
+	for known := false; !known; {
+		confs, err := adm.DescribeTopicConfigs(ctx, topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		known = slices.ContainsFunc(confs[0].Configs, func(c kadm.Config) bool { return c.Key == name && c.MaybeValue() == value })
+	}
 }

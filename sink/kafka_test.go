@@ -1,12 +1,23 @@
 package sink
 
 import (
+	"flag"
+	"fmt"
+	"os"
 	"testing"
 
 	"github.com/sfbridge/bridge/integration/kafkatest"
 )
 
-func TestMain(m *testing.M) { kafkatest.Main(m) }
+// TestMain lets more tests run side by side than there are processors: they wait
+// for timeouts and do not compute.
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	kafkatest.Main(m)
+}
 
 // What holds on the fake must hold on Apache's own Kafka.
 func TestOnKafka(t *testing.T) {

@@ -26,9 +26,11 @@ type Producer struct {
 	// alone names topics whose broker refused a batch that should have fit:
 	// their records are sent one by one, so that the one at fault is known.
 	alone  map[string]bool
-	open   *delivery // of the transaction that is under way, or the last one
-	began  time.Time // of the call that is under way
-	failed error     // why no further Commit is taken
+	open   *delivery      // of the transaction that is under way, or the last one
+	id     producerID     // that the transaction under way is written with
+	began  time.Time      // of the call that is under way
+	calls  sync.WaitGroup // of the client that may have been left behind
+	failed error          // why no further Commit is taken
 	closed bool
 }
 
@@ -130,6 +132,7 @@ func (p *Producer) Commit(ctx context.Context, records, positions []*kgo.Record)
 		p.failed = err
 		return err
 	}
+	p.open.release()
 	if tooLarge != nil {
 		return tooLarge
 	}
@@ -151,9 +154,12 @@ func (p *Producer) Close(ctx context.Context) error {
 	// abort was not confirmed. A commit with an open outcome is not touched:
 	// it is settled by whoever opens the id next.
 	if e, ok := errors.AsType[*UnknownOutcomeError](p.failed); ok && e.Step == stepAbort {
-		err = p.abortWithin(ctx)
+		if err = p.abortWithin(ctx); err != nil {
+			err = p.notAborted(ctx, err)
+		}
 	}
 	p.cl.Close()
+	p.calls.Wait()
 	return err
 }
 
@@ -170,7 +176,12 @@ func (p *Producer) usable() error {
 	}
 }
 
-func (p *Producer) sinceStart() time.Duration { return time.Since(p.began) }
+// sinceStart is by the clock on the wall where that says more: the other one
+// stands still while the machine sleeps, and the broker's does not.
+func (p *Producer) sinceStart() time.Duration {
+	now := time.Now()
+	return max(now.Sub(p.began), now.Round(0).Sub(p.began.Round(0)))
+}
 
 // outlived reports whether the call under way took so long that the broker may
 // have given up on its transaction.

@@ -1,6 +1,8 @@
 package sink
 
 import (
+	"context"
+	"fmt"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -72,6 +74,30 @@ func (l *limits) forClient(topic string) int32 {
 		n = defaultMaxMessageBytes
 	}
 	return int32(min(max(n, 512), 64<<20))
+}
+
+// oversized finds the first record that fits in no batch, before anything is sent.
+// What it goes by was read when the topic was first used: whoever raises a topic's
+// limit, as the error asks for, need not restart anything, so it is read again
+// before a record is refused, and a new producer goes by the new one.
+func (p *Producer) oversized(ctx context.Context, records []*kgo.Record) (*RecordTooLargeError, error) {
+	for {
+		e := p.limits.oversized(records)
+		if e == nil {
+			return nil, nil
+		}
+		before := p.limits.known(e.Topic)
+		if err := p.describe(ctx, []string{e.Topic}, []Topic{p.topics[e.Topic]}); err != nil {
+			return nil, err
+		}
+		switch now := p.limits.known(e.Topic); {
+		case now == before:
+			return e, nil
+		case now > before:
+			// The client made up its mind about the topic when it met it.
+			return nil, p.aborted(fmt.Errorf("max.message.bytes of topic %q was raised from %d to %d since", e.Topic, before, now))
+		}
+	}
 }
 
 // oversized finds the first record that fits in no batch, before anything is

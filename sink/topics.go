@@ -100,7 +100,7 @@ func (p *Producer) lookUp(ctx context.Context, names map[string]bool) error {
 	var created bool
 	doubted := 0
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		details, err := p.adm.ListTopics(ctx, want...)
+		details, err := p.list(ctx, want)
 		if errors.Is(err, kerr.TopicAuthorizationFailed) {
 			return p.undescribable(ctx, want, err)
 		}
@@ -117,21 +117,30 @@ func (p *Producer) lookUp(ctx context.Context, names map[string]bool) error {
 		if doubted < doubtAbsent && slices.ContainsFunc(absent, func(n string) bool { return !names[n] }) {
 			doubted++ // somebody may have created it a moment ago
 		} else if len(absent) > 0 && !created {
-			if err := p.create(ctx, absent, names); err != nil {
+			var err error
+			if created, err = p.create(ctx, absent, names); err != nil {
 				return err
 			}
-			created = true
 		}
 		// Created, but not known to every broker yet, or without a leader.
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
 			if pending == nil {
-				pending = &TopicError{Topic: absent[0], Hint: "it was created, and the brokers do not list it yet", Err: context.Cause(ctx), transient: true}
+				return notListed(absent[0], created, context.Cause(ctx))
 			}
 			return pending
 		}
 	}
+}
+
+// notListed says what a topic that may be created waits for.
+func notListed(topic string, created bool, why error) error {
+	hint := "it was created, and the brokers do not list it yet"
+	if !created {
+		hint = "the brokers put off creating it: see their logs, and their quota on such changes"
+	}
+	return &TopicError{Topic: topic, Hint: hint, Err: why, transient: true}
 }
 
 // undescribable asks again, topic by topic, to name the one that may not be
@@ -139,7 +148,7 @@ func (p *Producer) lookUp(ctx context.Context, names map[string]bool) error {
 func (p *Producer) undescribable(ctx context.Context, names []string, err error) error {
 	name := names[0]
 	for _, n := range names {
-		if _, e := p.adm.ListTopics(ctx, n); errors.Is(e, kerr.TopicAuthorizationFailed) {
+		if _, e := p.list(ctx, []string{n}); errors.Is(e, kerr.TopicAuthorizationFailed) {
 			name = n
 			break
 		}
@@ -188,66 +197,96 @@ func sortOut(details kadm.TopicDetails, want []string) (absent []string, pending
 	return absent, pending, nil
 }
 
-func (p *Producer) create(ctx context.Context, absent []string, may map[string]bool) error {
+// create reports whether the brokers took on all of it; if not, it is worth
+// another try.
+func (p *Producer) create(ctx context.Context, absent []string, may map[string]bool) (bool, error) {
 	for _, name := range absent {
 		if !may[name] {
-			return &TopicError{Topic: name, Hint: "create it, or allow creating missing topics", Err: kerr.UnknownTopicOrPartition}
+			return false, &TopicError{Topic: name, Hint: "create it, or allow creating missing topics", Err: kerr.UnknownTopicOrPartition}
 		}
 	}
 	var alike []string // the topics without a configuration of their own
+	all := true
 	for _, name := range absent {
 		special, ok := p.cfg.Special[name]
 		if !ok {
 			alike = append(alike, name)
-		} else if err := p.createAlike(ctx, special, name); err != nil {
-			return err
+			continue
 		}
+		done, err := p.createAlike(ctx, special, name)
+		if err != nil {
+			return false, err
+		}
+		all = all && done
 	}
 	if len(alike) == 0 {
-		return nil
+		return all, nil
 	}
-	return p.createAlike(ctx, p.cfg.Topics, alike...)
+	done, err := p.createAlike(ctx, p.cfg.Topics, alike...)
+	return all && done, err
 }
 
 // createAlike creates topics that have one configuration.
-func (p *Producer) createAlike(ctx context.Context, cfg TopicConfig, names ...string) error {
+func (p *Producer) createAlike(ctx context.Context, cfg TopicConfig, names ...string) (all bool, _ error) {
 	settings := make(map[string]*string, len(cfg.Settings))
 	for k, v := range cfg.Settings {
 		settings[k] = &v
 	}
-	resps, err := p.adm.CreateTopics(ctx, cfg.Partitions, cfg.ReplicationFactor, settings, names...)
+	resps, err := within(ctx, p, func(ctx context.Context) (kadm.CreateTopicResponses, error) {
+		return p.adm.CreateTopics(ctx, cfg.Partitions, cfg.ReplicationFactor, settings, names...)
+	})
 	if err != nil {
-		return p.typed(err, "", "creating topics")
+		return false, p.typed(err, "", "creating topics")
 	}
+	all = true
 	for _, r := range resps.Sorted() {
 		switch {
 		case r.Err == nil, errors.Is(r.Err, kerr.TopicAlreadyExists):
 			// Another instance was faster: as good.
 		case errors.Is(r.Err, kerr.TopicAuthorizationFailed), errors.Is(r.Err, kerr.ClusterAuthorizationFailed):
-			return &AuthorizationError{Operation: "Create", Resource: resourceTopic, Name: r.Topic, Err: r.Err}
+			return false, &AuthorizationError{Operation: "Create", Resource: resourceTopic, Name: r.Topic, Err: r.Err}
 		case kerr.IsRetriable(r.Err):
-			// Timed out, no controller: the look-up that follows tells.
+			all = false // timed out, no controller, a quota on creating: the look-up that follows tells
 		default:
 			err := r.Err
 			if r.ErrMessage != "" {
 				err = fmt.Errorf("%w: %s", r.Err, r.ErrMessage)
 			}
-			return &TopicError{Topic: r.Topic, Hint: "the broker refused to create it: check name, partitions, replication factor and settings", Err: err}
+			return false, &TopicError{Topic: r.Topic, Hint: "the broker refused to create it: check name, partitions, replication factor and settings", Err: err}
 		}
 	}
-	return nil
+	return all, nil
 }
 
-// remember reads the settings that matter to a producer. Not being allowed to
-// read them is no error: then the broker says what is too large.
+// remember notes what is known of topics, with the settings that matter to a
+// producer. Not being allowed to read them is no error: then the broker says what
+// is too large.
 func (p *Producer) remember(ctx context.Context, details kadm.TopicDetails, names []string) error {
-	confs, err := p.adm.DescribeTopicConfigs(ctx, names...)
+	topics := make([]Topic, len(names))
+	for i, name := range names {
+		topics[i] = Topic{Name: name, Partitions: len(details[name].Partitions)}
+	}
+	return p.describe(ctx, names, topics)
+}
+
+func (p *Producer) list(ctx context.Context, names []string) (kadm.TopicDetails, error) {
+	return within(ctx, p, func(ctx context.Context) (kadm.TopicDetails, error) { return p.adm.ListTopics(ctx, names...) })
+}
+
+func (p *Producer) settings(ctx context.Context, names []string) (kadm.ResourceConfigs, error) {
+	return within(ctx, p, func(ctx context.Context) (kadm.ResourceConfigs, error) {
+		return p.adm.DescribeTopicConfigs(ctx, names...)
+	})
+}
+
+// describe completes topics, whose names are names, by their settings.
+func (p *Producer) describe(ctx context.Context, names []string, topics []Topic) error {
+	confs, err := p.settings(ctx, names)
 	if err != nil && !is[*kadm.AuthError](err) {
 		return p.typed(err, "", "reading topic settings")
 	}
-	for _, name := range names {
-		t := Topic{Name: name, Partitions: len(details[name].Partitions)}
-		if rc, err := confs.On(name, nil); err == nil && rc.Err == nil {
+	for _, t := range topics {
+		if rc, err := confs.On(t.Name, nil); err == nil && rc.Err == nil {
 			for _, c := range rc.Configs {
 				switch c.Key {
 				case "max.message.bytes":
@@ -257,8 +296,8 @@ func (p *Producer) remember(ctx context.Context, details kadm.TopicDetails, name
 				}
 			}
 		}
-		p.topics[name] = t
-		p.limits.set(name, t.MaxMessageBytes)
+		p.topics[t.Name] = t
+		p.limits.set(t.Name, t.MaxMessageBytes)
 	}
 	return nil
 }

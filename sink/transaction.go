@@ -6,9 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -22,27 +20,32 @@ func (p *Producer) commit(ctx context.Context, records, positions []*kgo.Record)
 		return nil, p.ended(ctx, err)
 	}
 	for {
-		if e := p.limits.oversized(records); e != nil {
+		e, err := p.oversized(bounded, records)
+		if err != nil {
+			return nil, p.ended(ctx, err)
+		}
+		if e != nil {
 			return e, nil // nothing was begun
 		}
-		if p.cfg.Delivery == ExactlyOnce {
-			if err := p.cl.BeginTransaction(); err != nil {
-				return nil, p.typed(err, "", "beginning a transaction")
-			}
+		if err := p.begin(bounded); err != nil {
+			return nil, p.ended(ctx, err)
 		}
 		fail := p.produce(bounded, records, positions)
 		if fail == nil {
 			return nil, p.end(ctx)
 		}
-		if isFenced(fail.err) {
+		switch {
+		case isFenced(fail.err):
 			// The coordinator aborted it already, or will for the new owner.
 			return nil, p.typed(fail.err, fail.topic(), "producing")
+		case isForgotten(fail.err):
+			return nil, p.aborted(fail.err)
 		}
 		if err := p.abort(ctx); err != nil {
 			return nil, err
 		}
-		if !errors.Is(fail.err, kerr.MessageTooLarge) || fail.index(records) < 0 {
-			return nil, p.ended(ctx, p.refused(fail, records))
+		if !isTooLarge(fail.err) || fail.index(records) < 0 {
+			return nil, p.ended(ctx, p.refused(ctx, fail, records))
 		}
 		if e := p.culprit(fail, records); e != nil {
 			return e, nil
@@ -97,9 +100,20 @@ func (f *failure) index(records []*kgo.Record) int {
 	return slices.Index(records, f.record)
 }
 
-// refused gives the failure of a record its type.
-func (p *Producer) refused(f *failure, records []*kgo.Record) error {
-	if err := p.kind(f.err, f.topic(), "producing"); err != nil {
+// refused gives the failure of a record, whose transaction was aborted, its type.
+func (p *Producer) refused(ctx context.Context, f *failure, records []*kgo.Record) error {
+	const doing = "producing"
+	if p.cfg.Delivery == ExactlyOnce && isAbortable(f.err) {
+		return p.aborted(f.err)
+	}
+	if err := p.stalled(ctx, f.err, doing); err != nil {
+		return err
+	}
+	if err := p.kind(f.err, f.topic(), doing); err != nil {
+		if e, ok := errors.AsType[*TopicError](err); ok && f.record != nil && f.index(records) < 0 {
+			// Nobody creates a positions topic anew: it is lost, with what it held.
+			e.transient, e.Hint = false, "the positions are in it: restore it"
+		}
 		return err
 	}
 	if f.record == nil {
@@ -125,6 +139,8 @@ func (p *Producer) culprit(f *failure, records []*kgo.Record) *RecordTooLargeErr
 
 // delivery collects the acknowledgements of what was handed to the client.
 type delivery struct {
+	records, positions []*kgo.Record
+
 	wg   sync.WaitGroup
 	stop context.CancelFunc // ends the wait at the first failure
 
@@ -145,6 +161,14 @@ func (d *delivery) promise(r *kgo.Record, err error) {
 		d.stop()
 	}
 	d.wg.Done()
+}
+
+// release lets go of the records, which are the caller's: a lane may be idle for
+// long after this commit.
+func (d *delivery) release() {
+	if d != nil {
+		d.records, d.positions = nil, nil
+	}
 }
 
 // ackedTopics returns a copy of acked; a nil delivery has none.
@@ -179,7 +203,7 @@ func (p *Producer) produce(ctx context.Context, records, positions []*kgo.Record
 func (p *Producer) send(ctx context.Context, records, positions []*kgo.Record) *failure {
 	sctx, stop := context.WithCancel(ctx)
 	defer stop()
-	d := &delivery{stop: stop, acked: make(map[string]int32)}
+	d := &delivery{records: records, positions: positions, stop: stop, acked: make(map[string]int32)}
 	p.open = d
 	one := func(r *kgo.Record, rctx context.Context) {
 		// Set in every commit: the client keeps the context of the first
@@ -238,107 +262,4 @@ func (p *Producer) wait(ctx context.Context, d *delivery) *failure {
 		return &failure{err: err}
 	}
 	return nil
-}
-
-// abort takes back everything of the commit under way, also when its context
-// has ended. A nil error means that nothing of it will ever be visible.
-func (p *Producer) abort(ctx context.Context) error {
-	return p.abortWithin(context.WithoutCancel(ctx))
-}
-
-func (p *Producer) abortWithin(ctx context.Context) error {
-	actx, cancel := context.WithTimeout(ctx, p.cfg.Grace)
-	defer cancel()
-	err := p.cl.AbortBufferedRecords(actx)
-	if err == nil {
-		err = p.endTransaction(actx, kgo.TryAbort)
-	}
-	switch {
-	case err == nil:
-		return nil
-	case p.cfg.Delivery == AtLeastOnce:
-		return p.unreachable(err, "waiting for requests in flight")
-	case isFenced(err):
-		return p.typed(err, "", "aborting")
-	default:
-		return &UnknownOutcomeError{TransactionalID: p.cfg.TransactionalID, Step: stepAbort, Err: p.typed(err, "", "aborting")}
-	}
-}
-
-// end commits the transaction. From here on the context of the caller does not
-// cut the request: nobody could say any more what became of it.
-func (p *Producer) end(ctx context.Context) error {
-	if p.cfg.Delivery == AtLeastOnce {
-		return nil
-	}
-	if ctx.Err() != nil {
-		if err := p.abort(ctx); err != nil {
-			return err
-		}
-		return p.ended(ctx, ctx.Err())
-	}
-	ectx, cancel := lingering(ctx, p.cfg.TransactionTimeout, p.cfg.Grace)
-	defer cancel()
-	err := p.endTransaction(ectx, kgo.TryCommit)
-	switch {
-	case err == nil:
-		return nil
-	case isFenced(err):
-		return p.typed(err, "", "committing")
-	case errors.Is(err, kerr.OperationNotAttempted), errors.Is(err, kerr.TransactionAbortable):
-		// Both say that nothing was committed, and that an abort is due.
-		if aerr := p.abort(ctx); aerr != nil {
-			return aerr
-		}
-		return &AbortedError{TransactionalID: p.cfg.TransactionalID, Err: err}
-	default:
-		// Whatever else came may be the answer to a repeated request whose
-		// first copy did commit.
-		return &UnknownOutcomeError{TransactionalID: p.cfg.TransactionalID, Step: stepCommit, Err: p.typed(err, "", "committing")}
-	}
-}
-
-// endTransaction ends the transaction, if there are any, and only after the
-// client has noted which partitions are in it.
-//
-// The client collects them from its table of topics. A topic enters that table
-// only after the records that waited for it were handed on, so that they can be
-// acknowledged first. EndTransaction would then find no partition, send no
-// commit (or, since KIP-890, an abort instead of it), and return nil: the first
-// commit of a producer would be reported and lost.
-func (p *Producer) endTransaction(ctx context.Context, how kgo.TransactionEndTry) error {
-	if p.cfg.Delivery != ExactlyOnce {
-		return nil
-	}
-	for topic, partition := range p.open.ackedTopics() {
-		for pause := time.Millisecond; !p.listed(topic, partition); pause = min(2*pause, 100*time.Millisecond) {
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-	}
-	return p.cl.EndTransaction(ctx, how)
-}
-
-// listed reports whether the client's table of topics has the partition. One
-// that has lost its leader is in it, with an error.
-func (p *Producer) listed(topic string, partition int32) bool {
-	leader, _, err := p.cl.PartitionLeader(topic, partition)
-	return leader >= 0 || err != nil
-}
-
-// lingering returns a context that outlives ctx by grace, and ends after limit
-// in any case.
-func lingering(ctx context.Context, limit, grace time.Duration) (context.Context, context.CancelFunc) {
-	lctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
-	stop := context.AfterFunc(ctx, func() {
-		t := time.AfterFunc(grace, cancel)
-		context.AfterFunc(lctx, func() { t.Stop() })
-	})
-	return lctx, func() {
-		stop()
-		cancel()
-	}
 }

@@ -16,23 +16,28 @@ import (
 // broker is one node that this package runs: a JVM or a container.
 type broker interface {
 	fmt.Stringer
+	node() int32
 	addresses() (clients, auth string)
 	start(ctx context.Context) error // returns when it answers
 	stop() error                     // orderly; nil if it is down
 	kill() error                     // SIGKILL; nil if it is down
 	pause() error
 	resume() error
+	fillDisk(ctx context.Context) error
 	remove() error // with its data
 }
 
-// Cluster is an Apache Kafka of one node, or the brokers that
-// BRIDGE_TEST_BROKERS names.
+// firstNode is the id of a cluster's first node; those of the others follow.
+const firstNode int32 = 1
+
+// Cluster is an Apache Kafka of one node or, with [Nodes], of several; or it is
+// the brokers that BRIDGE_TEST_BROKERS names.
 type Cluster struct {
 	brokers []string
 	sasl    []string
 
-	mu   sync.Mutex // one of Kill, Stop, Restart at a time
-	node broker     // nil: not ours
+	mu    sync.Mutex // one of Kill, Stop, Restart at a time
+	nodes []broker   // none: not ours
 
 	note string // what went wrong on the way to it
 }
@@ -98,40 +103,46 @@ func openExternal(ctx context.Context, list string) (*Cluster, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	if err := awaitBroker(ctx, nil, addrs...); err != nil {
+	if err := awaitBroker(ctx, nil, anyNode, addrs...); err != nil {
 		return nil, fmt.Errorf("BRIDGE_TEST_BROKERS=%s: %w: start them, or unset it", list, err)
 	}
 	return &Cluster{brokers: addrs}, nil
 }
 
 func openOwn(ctx context.Context, o *options) (*Cluster, error) {
-	node, note, err := newNode(ctx, o)
+	nodes, note, err := newNodes(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{node: node, note: note}
-	clients, auth := node.addresses()
-	c.brokers = []string{clients}
-	if auth != "" {
-		c.sasl = []string{auth}
+	c := &Cluster{nodes: nodes, note: note}
+	for _, b := range nodes {
+		clients, auth := b.addresses()
+		c.brokers = append(c.brokers, clients)
+		if auth != "" {
+			c.sasl = append(c.sasl, auth)
+		}
 	}
 	return c, nil
 }
 
-// newNode takes the first way that this machine offers. A container that does
+// newNodes takes the first way that this machine offers. A container that does
 // not come up is worth a note and no failure: the engine may be able to do less
 // than it seems.
-func newNode(ctx context.Context, o *options) (_ broker, note string, _ error) {
+func newNodes(ctx context.Context, o *options) (_ []broker, note string, _ error) {
 	ctr, whyNot := newContainer(ctx, o)
 	if whyNot == nil {
-		return ctr, "", nil
+		return []broker{ctr}, "", nil
 	}
 	if !errors.Is(whyNot, errNoEngine) {
 		note = "kafkatest: not in a container: " + whyNot.Error()
 	}
-	jvm, err := newLocal(ctx, o)
+	jvms, err := newLocals(ctx, o)
 	if err == nil {
-		return jvm, note, nil
+		nodes := make([]broker, len(jvms))
+		for i, b := range jvms {
+			nodes[i] = b
+		}
+		return nodes, note, nil
 	}
 	var missing *UnavailableError
 	if errors.As(err, &missing) {
@@ -174,18 +185,24 @@ func (c *Cluster) SASLBrokers() []string { return append([]string(nil), c.sasl..
 
 // Killable says whether Kill, Stop and Restart work: not for the brokers of
 // BRIDGE_TEST_BROKERS. A test that needs them should [Start] its own.
-func (c *Cluster) Killable() bool { return c.node != nil }
+func (c *Cluster) Killable() bool { return len(c.nodes) > 0 }
 
 // String says where this Kafka comes from.
 func (c *Cluster) String() string {
-	if c.node == nil {
+	switch len(c.nodes) {
+	case 0:
 		return "Apache Kafka of BRIDGE_TEST_BROKERS"
+	case 1:
+		return c.nodes[0].String()
+	default:
+		return fmt.Sprintf("%d nodes of %s", len(c.nodes), c.nodes[0])
 	}
-	return c.node.String()
 }
 
 // Kill ends the broker with SIGKILL and returns when it is gone. Killing one
-// that is down does nothing.
+// that is down does nothing. Of a cluster of several nodes it kills all, and the
+// like holds for Stop, Restart, Pause and Resume; [Cluster.Nodes] has them one by
+// one.
 func (c *Cluster) Kill() error {
 	return c.with(func(b broker) error { return b.kill() })
 }
@@ -199,25 +216,28 @@ func (c *Cluster) Stop() error {
 // Restart starts the broker on the same data and addresses, after stopping it if
 // it runs, and returns when it answers.
 func (c *Cluster) Restart(ctx context.Context) error {
-	return c.with(func(b broker) error {
-		if err := b.stop(); err != nil {
-			return err
-		}
-		return b.start(ctx)
-	})
+	return c.with(func(b broker) error { return restart(ctx, b) })
 }
 
+func restart(ctx context.Context, b broker) error {
+	if err := b.stop(); err != nil {
+		return err
+	}
+	return b.start(ctx)
+}
+
+// with does the same to all nodes at once: of several, none starts alone.
 func (c *Cluster) with(do func(broker) error) error {
-	if c.node == nil {
+	if len(c.nodes) == 0 {
 		return ErrNotOurs
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return do(c.node)
+	return atOnce(c.nodes, do)
 }
 
 func (c *Cluster) remove() error {
-	if c.node == nil {
+	if len(c.nodes) == 0 {
 		return nil
 	}
 	return c.with(func(b broker) error { return b.remove() })

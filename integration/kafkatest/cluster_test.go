@@ -140,7 +140,7 @@ func TestBrokerThatCannotStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err := newLocal(t.Context(), o); err == nil || !strings.Contains(err.Error(), "log.segment.bytes") {
+	if b, err := newLocals(t.Context(), o); err == nil || !strings.Contains(err.Error(), "log.segment.bytes") {
 		t.Errorf("got %v, %v, want the broker's own words", b, err)
 	}
 }

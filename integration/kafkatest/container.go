@@ -47,6 +47,9 @@ var errNoEngine = errors.New("no container to be had")
 
 // newContainer makes a broker that runs.
 func newContainer(ctx context.Context, o *options) (_ *contained, err error) {
+	if o.nodes > 1 {
+		return nil, fmt.Errorf("%w: of several nodes: they would need a network of their own", errNoEngine)
+	}
 	engine, err := findEngine(ctx)
 	if err != nil {
 		return nil, err
@@ -127,7 +130,7 @@ func (b *contained) create(ctx context.Context, o *options) error {
 		publish[authPort] = ports[1]
 	}
 	env := environment(o.serverProperties(layout{
-		listen: "0.0.0.0", between: "localhost",
+		node: firstNode, listen: "0.0.0.0", voters: fmt.Sprintf("%d@localhost:%d", firstNode, controllerPort), between: "localhost",
 		client: clientPort, sasl: authPort, controller: controllerPort, internal: internalPort,
 		announced: b.clients, announcedSASL: b.auth,
 	}))
@@ -166,7 +169,7 @@ func (b *contained) start(ctx context.Context) error {
 		err = awaitBroker(ctx, func() bool {
 			state, err := b.ctr.State(ctx)
 			return err == nil && !state.Running
-		}, b.clients)
+		}, firstNode, b.clients)
 	}
 	if err != nil {
 		return fmt.Errorf("the Kafka container of %s at %s: %w; %s", b.image, b.clients, err, b.logTail())
@@ -227,6 +230,8 @@ func (b *contained) remove() error {
 	}
 	return nil
 }
+
+func (b *contained) node() int32 { return firstNode }
 
 func (b *contained) addresses() (clients, auth string) { return b.clients, b.auth }
 

@@ -20,9 +20,11 @@
 //
 // # What it promises
 //
-// The broker answers when a function returns it, and has one node, Kafka's own
-// defaults in everything that a client can notice, and nothing of other tests in
-// it as long as every test takes its topic names from [Cluster.Topic]. A restart
+// The broker answers when a function returns it, and has one node (or, with
+// [Nodes], several, each of which can be killed, restarted and paused alone),
+// Kafka's own defaults in everything that a client can notice, and nothing of
+// other tests in it as long as every test takes its topic names from
+// [Cluster.Topic]. A restart
 // happens on the same data and the same addresses. Nothing stays behind: not when
 // the tests end, and not when the test process is killed: a watchdog process kills
 // the broker then, or, if it is a container, the reaper of testcontainers unless
@@ -35,14 +37,15 @@
 //
 // # What it does not do
 //
-// It makes no clusters of several nodes, no TLS, and no SASL other than PLAIN. It
-// does not tune the broker: transactions wait as they do for users.
+// It makes no TLS, no SASL other than PLAIN, and no containers of several nodes:
+// such a cluster is of JVMs, whatever the machine has. It does not tune the broker:
+// transactions wait as they do for users.
 //
 // # Concurrency
 //
 // Everything may be called from several goroutines and, as to the cache, from
 // several test processes. [Cluster.Kill], [Cluster.Stop], [Cluster.Restart],
-// [Cluster.Pause] and [Cluster.Resume] wait for each other.
+// [Cluster.Pause], [Cluster.Resume] and those of a [Node] wait for each other.
 //
 // # Errors
 //

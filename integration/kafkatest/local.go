@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,9 +37,11 @@ const kafkaPOM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 
 // local is a broker in a JVM of ours.
 type local struct {
+	id      int32
 	dir     string // everything of it: properties, data, log; removed at the end
 	java    string
 	libs    string
+	heap    string
 	clients string
 	auth    string
 	proc    *process // nil while it is down
@@ -46,18 +49,18 @@ type local struct {
 
 var _ broker = (*local)(nil)
 
-// newLocal makes a broker that runs. What the machine does not have is an
-// [*UnavailableError].
-func newLocal(ctx context.Context, o *options) (*local, error) {
+// newLocals makes the nodes of a cluster, which run. What the machine does not
+// have is an [*UnavailableError].
+func newLocals(ctx context.Context, o *options) ([]*local, error) {
 	java, libs, err := kafkaJars(ctx)
 	if err != nil {
 		return nil, &UnavailableError{What: "Apache Kafka", Reasons: []string{"from Maven artifacts: " + err.Error()}}
 	}
 	// Another process can take a port between its choice and its use.
 	for attempt := 1; ; attempt++ {
-		b, err := tryLocal(ctx, java, libs, o)
+		nodes, err := tryLocals(ctx, java, libs, o)
 		if err == nil {
-			return b, nil
+			return nodes, nil
 		}
 		if attempt == 3 || !strings.Contains(err.Error(), "Address already in use") {
 			return nil, err
@@ -78,51 +81,93 @@ func kafkaJars(ctx context.Context) (java, libs string, err error) {
 	return java, libs, err
 }
 
-func tryLocal(ctx context.Context, java, libs string, o *options) (_ *local, err error) {
-	dir, err := os.MkdirTemp("", "bridge-kafka-")
-	if err != nil {
-		return nil, fmt.Errorf("directory for Kafka: %w", err)
-	}
-	b := &local{dir: dir, java: java, libs: libs}
+func tryLocals(ctx context.Context, java, libs string, o *options) (nodes []*local, err error) {
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, b.remove())
+			for _, b := range nodes {
+				err = errors.Join(err, b.remove())
+			}
 		}
 	}()
-	if err := b.configure(ctx, o); err != nil {
-		return nil, err
+	heap := "-Xmx512m"
+	if o.nodes > 1 {
+		heap = "-Xmx256m" // three of them fit on a small machine
 	}
-	return b, b.start(ctx)
+	for i := range o.nodes {
+		dir, err := os.MkdirTemp("", "bridge-kafka-")
+		if err != nil {
+			return nodes, fmt.Errorf("directory for Kafka: %w", err)
+		}
+		nodes = append(nodes, &local{id: firstNode + int32(i), dir: dir, java: java, libs: libs, heap: heap})
+	}
+	if err := configure(ctx, nodes, o); err != nil {
+		return nodes, err
+	}
+	if err := format(ctx, nodes); err != nil {
+		return nodes, err
+	}
+	return nodes, startAll(ctx, nodes)
+}
+
+// startAll starts nodes at once: none is ready before most of them run.
+func startAll(ctx context.Context, nodes []*local) error {
+	return atOnce(nodes, func(b *local) error { return b.start(ctx) })
 }
 
 func (b *local) file(name string) string { return filepath.Join(b.dir, name) }
 
-// configure writes the properties and formats the data directory.
-func (b *local) configure(ctx context.Context, o *options) error {
-	ports, err := freePorts(ctx, 3)
+// configure writes the properties of all nodes, each of which names all.
+func configure(ctx context.Context, nodes []*local, o *options) error {
+	const each = 3
+	ports, err := freePorts(ctx, each*len(nodes))
 	if err != nil {
 		return err
 	}
-	b.clients = fmt.Sprintf("127.0.0.1:%d", ports[0])
-	if len(o.users) > 0 {
-		b.auth = fmt.Sprintf("127.0.0.1:%d", ports[1])
+	voters := make([]string, len(nodes))
+	for i, b := range nodes {
+		voters[i] = fmt.Sprintf("%d@127.0.0.1:%d", b.id, ports[each*i+2])
 	}
-	text := propertiesFile(o.serverProperties(layout{
-		listen: "127.0.0.1", between: "127.0.0.1",
-		client: ports[0], sasl: ports[1], controller: ports[2],
-		announced: b.clients, announcedSASL: b.auth,
-		dynamicQuorum: true, dataDir: b.file("data"),
-	}))
-	if err := os.WriteFile(b.file("server.properties"), text, 0o600); err != nil {
-		return fmt.Errorf("write Kafka's properties: %w", err)
+	for i, b := range nodes {
+		own := ports[each*i:]
+		b.clients = fmt.Sprintf("127.0.0.1:%d", own[0])
+		if len(o.users) > 0 {
+			b.auth = fmt.Sprintf("127.0.0.1:%d", own[1])
+		}
+		text := propertiesFile(o.serverProperties(layout{
+			node: b.id, listen: "127.0.0.1", between: "127.0.0.1", voters: strings.Join(voters, ","),
+			client: own[0], sasl: own[1], controller: own[2],
+			announced: b.clients, announcedSASL: b.auth, dataDir: b.file("data"),
+		}))
+		if err := os.WriteFile(b.file("server.properties"), text, 0o600); err != nil {
+			return fmt.Errorf("write Kafka's properties: %w", err)
+		}
 	}
+	return nil
+}
+
+// format makes the data directories. Kafka's tool does it for the first node; the
+// others have the same files, but for the node's own ids, and seconds are saved.
+func format(ctx context.Context, nodes []*local) error {
 	ctx, cancel := context.WithTimeout(ctx, formatTime)
 	defer cancel()
+	b := nodes[0]
+	cluster := clusterID()
 	cmd := exec.CommandContext(ctx, b.java, b.args("-Xmx128m", "kafka.tools.StorageTool",
-		"format", "--standalone", "-t", clusterID(), "-c", b.file("server.properties"))...)
+		"format", "-t", cluster, "-c", b.file("server.properties"))...)
 	cmd.Dir = b.dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("format Kafka's storage: %w: %s", err, lastLines(string(out), 30))
+	}
+	for _, other := range nodes[1:] {
+		if err := os.CopyFS(other.file("data"), os.DirFS(b.file("data"))); err != nil {
+			return fmt.Errorf("format Kafka's storage of node %d: %w", other.id, err)
+		}
+		meta := propertiesFile(map[string]string{
+			"version": "1", "cluster.id": cluster, "node.id": strconv.Itoa(int(other.id)), "directory.id": clusterID(),
+		})
+		if err := os.WriteFile(filepath.Join(other.file("data"), "meta.properties"), meta, 0o600); err != nil {
+			return fmt.Errorf("format Kafka's storage of node %d: %w", other.id, err)
+		}
 	}
 	return nil
 }
@@ -138,7 +183,7 @@ func (b *local) args(heap, class string, args ...string) []string {
 }
 
 func (b *local) start(ctx context.Context) error {
-	argv := append([]string{b.java}, b.args("-Xmx512m", "kafka.Kafka", b.file("server.properties"))...)
+	argv := append([]string{b.java}, b.args(b.heap, "kafka.Kafka", b.file("server.properties"))...)
 	p, err := spawn(b.dir, b.file("log"), argv...)
 	if err != nil {
 		return err
@@ -146,7 +191,7 @@ func (b *local) start(ctx context.Context) error {
 	b.proc = p
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
-	if err := awaitBroker(ctx, p.ended, b.clients); err != nil {
+	if err := awaitBroker(ctx, p.ended, b.id, b.clients); err != nil {
 		return fmt.Errorf("the local Kafka at %s: %w; %s", b.clients, errors.Join(err, b.kill()), logTail(p.log))
 	}
 	return nil
@@ -177,6 +222,8 @@ func (b *local) remove() error {
 	}
 	return nil
 }
+
+func (b *local) node() int32 { return b.id }
 
 func (b *local) addresses() (clients, auth string) { return b.clients, b.auth }
 

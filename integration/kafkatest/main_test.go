@@ -25,9 +25,9 @@ func TestMain(m *testing.M) {
 func orphan() {
 	o, err := gather(nil)
 	if err == nil {
-		var b *local
-		if b, err = newLocal(context.Background(), o); err == nil {
-			_, _ = fmt.Fprintln(os.Stdout, b.clients, b.dir)
+		var nodes []*local
+		if nodes, err = newLocals(context.Background(), o); err == nil {
+			_, _ = fmt.Fprintln(os.Stdout, nodes[0].clients, nodes[0].dir)
 			<-make(chan struct{})
 		}
 	}

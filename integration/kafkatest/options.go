@@ -12,6 +12,7 @@ import (
 type Option func(*options)
 
 type options struct {
+	nodes      int
 	properties map[string]string
 	users      map[string]string
 	authorizer bool
@@ -22,6 +23,12 @@ type options struct {
 func Property(name, value string) Option {
 	return func(o *options) { o.properties[name] = value }
 }
+
+// Nodes makes a cluster of n nodes, each a JVM of its own (a container is not made
+// then), all of them broker and controller. Topics whose creator does not say
+// have a replica on each node, and so has the state of transactions and groups:
+// of three nodes, one can be missed.
+func Nodes(n int) Option { return func(o *options) { o.nodes = n } }
 
 // Partitions is the number of partitions of topics whose creator does not say.
 func Partitions(n int) Option { return Property("num.partitions", strconv.Itoa(n)) }
@@ -37,9 +44,12 @@ func User(name, password string) Option {
 func Authorizer() Option { return func(o *options) { o.authorizer = true } }
 
 func gather(opts []Option) (*options, error) {
-	o := &options{properties: map[string]string{}, users: map[string]string{}}
+	o := &options{nodes: 1, properties: map[string]string{}, users: map[string]string{}}
 	for _, opt := range opts {
 		opt(o)
+	}
+	if o.nodes < 1 {
+		return nil, fmt.Errorf("a cluster of %d nodes: it has at least one", o.nodes)
 	}
 	for _, m := range []map[string]string{o.properties, o.users} {
 		for k, v := range m {
@@ -54,12 +64,13 @@ func gather(opts []Option) (*options, error) {
 // layout is where a broker listens and keeps its data; the rest of its properties
 // does not depend on whether it is a JVM of ours or a container.
 type layout struct {
+	node                     int32
 	listen                   string // address to bind to
 	client, sasl, controller int    // ports to bind to
 	announced, announcedSASL string // host:port for clients
 	between                  string // host of the node's connections to itself
 	internal                 int    // port of those connections, 0: the clients' one
-	dynamicQuorum            bool   // as "format --standalone" wants it, else static voters
+	voters                   string // of the controllers' quorum: id@host:port,...
 	dataDir                  string // "": where the image keeps it
 }
 
@@ -72,23 +83,19 @@ func (o *options) serverProperties(l layout) map[string]string {
 	protocols := "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,AUTH:SASL_PLAINTEXT"
 	p := map[string]string{
 		"process.roles":                            "broker,controller",
-		"node.id":                                  "1",
+		"node.id":                                  strconv.Itoa(int(l.node)),
+		"controller.quorum.voters":                 l.voters,
 		"controller.listener.names":                "CONTROLLER",
-		"offsets.topic.replication.factor":         "1",
+		"default.replication.factor":               strconv.Itoa(o.nodes),
+		"offsets.topic.replication.factor":         strconv.Itoa(o.nodes),
 		"offsets.topic.num.partitions":             "5",
-		"transaction.state.log.replication.factor": "1",
-		"transaction.state.log.min.isr":            "1",
+		"transaction.state.log.replication.factor": strconv.Itoa(o.nodes),
+		"transaction.state.log.min.isr":            strconv.Itoa(o.nodes/2 + 1),
 		"transaction.state.log.num.partitions":     "5",
 		"group.initial.rebalance.delay.ms":         "0",
 	}
 	if l.dataDir != "" {
 		p["log.dirs"] = l.dataDir
-	}
-	quorum := fmt.Sprintf("%s:%d", l.between, l.controller)
-	if l.dynamicQuorum {
-		p["controller.quorum.bootstrap.servers"] = quorum
-	} else {
-		p["controller.quorum.voters"] = "1@" + quorum
 	}
 	p["inter.broker.listener.name"] = "PLAINTEXT"
 	if l.internal != 0 {

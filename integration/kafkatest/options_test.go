@@ -21,11 +21,14 @@ func TestOptions(t *testing.T) {
 	if _, err := gather([]Option{User("a", "b\r")}); err == nil {
 		t.Error("a line break in a password was taken")
 	}
+	if _, err := gather([]Option{Nodes(0)}); err == nil {
+		t.Error("a cluster without nodes was taken")
+	}
 	o, err := gather([]Option{Partitions(7), Property("node.id", "2"), User("b", `"`), User("a", `\`), Authorizer()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := o.serverProperties(layout{listen: "127.0.0.1", between: "127.0.0.1", client: 1, sasl: 2, controller: 3, announced: "h:1", announcedSASL: "h:2"})
+	p := o.serverProperties(layout{node: 1, listen: "127.0.0.1", between: "127.0.0.1", client: 1, sasl: 2, controller: 3, announced: "h:1", announcedSASL: "h:2"})
 	for name, want := range map[string]string{
 		"num.partitions":       "7",
 		"node.id":              "2",

@@ -13,7 +13,7 @@ func TestPauseResume(t *testing.T) {
 	answers := func(within time.Duration) error {
 		ctx, cancel := context.WithTimeout(t.Context(), within)
 		defer cancel()
-		return awaitBroker(ctx, nil, c.Brokers()...)
+		return awaitBroker(ctx, nil, anyNode, c.Brokers()...)
 	}
 	if err := c.Pause(); err != nil {
 		t.Fatal(err)

@@ -13,10 +13,12 @@ import (
 // Between two questions whether something is ready.
 const pollEvery = 50 * time.Millisecond
 
-// awaitBroker returns when the broker at addr knows of a cluster with a node in
-// it. It gives up when ctx ends, or when the broker does, if there is a way to
-// tell.
-func awaitBroker(ctx context.Context, ended func() bool, addrs ...string) error {
+const anyNode int32 = -1
+
+// awaitBroker returns when the broker at addrs knows of a cluster that has the
+// node with that id in it, or, with anyNode, any. It gives up when ctx ends, or
+// when the broker does, if there is a way to tell.
+func awaitBroker(ctx context.Context, ended func() bool, id int32, addrs ...string) error {
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(addrs...),
 		kgo.DialTimeout(2*time.Second),
@@ -34,10 +36,12 @@ func awaitBroker(ctx context.Context, ended func() bool, addrs ...string) error 
 		if err != nil {
 			return err
 		}
-		if len(resp.Brokers) == 0 {
-			return errors.New("no broker has registered yet")
+		for _, b := range resp.Brokers {
+			if id == anyNode || b.NodeID == id {
+				return nil
+			}
 		}
-		return nil
+		return errors.New("the broker has not registered yet")
 	})
 }
 
