@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ const (
 	SymbolAdded    ChangeKind = "symbol_added"   // New is the enum's symbol
 	SymbolRemoved  ChangeKind = "symbol_removed" // Old was the enum's symbol
 	DefaultChanged ChangeKind = "default"        // JSON texts; empty for none
-	DocChanged     ChangeKind = "doc"            // Salesforce's remark, which no reader depends on
+	DocChanged     ChangeKind = "doc"            // which no reader depends on
 	OrderChanged   ChangeKind = "reordered"      // fields or symbols that both have, in another order
 	TextChanged    ChangeKind = "text"           // of JSON Schemas, which are compared as a whole
 )
@@ -59,6 +60,9 @@ func (c Change) String() string {
 	case DefaultChanged:
 		return fmt.Sprintf("%s: default changed from %s to %s", at, orNone(c.Old), orNone(c.New))
 	case DocChanged:
+		if c.Old == c.New {
+			return "descriptions are others" // of JSON Schemas, which are compared as a whole
+		}
 		return fmt.Sprintf("%s: doc changed from %q to %q", at, c.Old, c.New)
 	case OrderChanged:
 		return fmt.Sprintf("%s: fields or symbols in another order", at)
@@ -102,8 +106,22 @@ func (c Changes) most(n int) string {
 
 // Structural are the changes without those of docs. If there are none, what is
 // written by one schema can be read by the other's id.
+//
+// A doc that says Date where the other says DateTime counts: the two have one Avro
+// type, and nothing else tells them apart.
 func (c Changes) Structural() Changes {
-	return slices.DeleteFunc(slices.Clone(c), func(one Change) bool { return one.Kind == DocChanged })
+	return slices.DeleteFunc(slices.Clone(c), Change.docOnly)
+}
+
+func (c Change) docOnly() bool {
+	return c.Kind == DocChanged && !retimed(c.Old, c.New)
+}
+
+// retimed says whether two docs tell two meanings of one type. A doc that tells
+// none contradicts nothing.
+func retimed(old, now string) bool {
+	was, is := docTemporal(remarkOf(old)), docTemporal(remarkOf(now))
+	return was != is && was != NotTemporal && is != NotTemporal
 }
 
 // Diff returns what is different in schema now, seen from schema old. It is empty
@@ -120,10 +138,42 @@ func Diff(old, now *Schema) Changes {
 
 func diffText(old, now *Schema) Changes {
 	var a, b any
-	if old.TextType == now.TextType && json.Unmarshal(old.JSON, &a) == nil && json.Unmarshal(now.JSON, &b) == nil && reflect.DeepEqual(a, b) {
+	switch {
+	case old.TextType != now.TextType || json.Unmarshal(old.JSON, &a) != nil || json.Unmarshal(now.JSON, &b) != nil:
+	case reflect.DeepEqual(a, b):
 		return nil
+	case alike(a, b):
+		return Changes{{Kind: DocChanged}}
 	}
 	return Changes{{Kind: TextChanged}}
+}
+
+// alike compares parts of JSON Schemas without their docs. A description that is
+// no text is a property of that name.
+func alike(a, b any) bool {
+	switch a := a.(type) {
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		return ok && alikeObjects(a, b)
+	case []any:
+		b, ok := b.([]any)
+		return ok && slices.EqualFunc(a, b, alike)
+	}
+	return a == b
+}
+
+func alikeObjects(a, b map[string]any) bool {
+	const doc = "description"
+	a, b = maps.Clone(a), maps.Clone(b)
+	one, isText := a[doc].(string)
+	if isText {
+		delete(a, doc)
+	}
+	other, isText := b[doc].(string)
+	if isText {
+		delete(b, doc)
+	}
+	return !retimed(one, other) && maps.EqualFunc(a, b, alike)
 }
 
 type differ struct {

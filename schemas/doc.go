@@ -46,6 +46,11 @@
 // the names of their rows. [JSONSchema] is the JSON Schema of what a schema is in
 // JSON.
 //
+// [Registry.Documented] adds docs: what people of the org call an object and its
+// fields, from a [Describer]. They are added to a text when it is registered, never
+// to a schema, since they change while schema ids do not. No type is read from a
+// description: it says what a field is now, a schema id what it was.
+//
 // # What it promises
 //
 // Text and tree are a pure function of the bytes fetched. The text was parsed
@@ -58,11 +63,14 @@
 // all callers together, however many ask at the same time; each caller's
 // context ends only that caller's wait.
 //
+// Docs never make a version: a version that differs from a schema in docs alone is
+// that schema. An object is asked for at most once, for at most five seconds, and
+// only before something is registered; without an answer there are no docs.
+//
 // # What it does not do
 //
 // It does not read the EXPANDED form (it is not Avro). It refuses recursive
-// types. It makes no retries and keeps no clock: whoever calls decides about
-// backing off. It does not choose a compatibility level: the registry's holds.
+// types. It makes no retries: whoever calls decides about backing off. It does not choose a compatibility level: the registry's holds.
 //
 // # Concurrency
 //
@@ -76,7 +84,8 @@
 // PushTopic; permanent. [*IncompatibleError]: the registry
 // refuses the schema for its compatibility rule. [*NotRegisteredError]: the
 // registry does not have it, and nothing is registered. [*RegistryError]: any
-// other trouble with the registry. [*DecodeError]: a value is not what its schema
+// other trouble with the registry. [*UndescribedError]: an object has no
+// docs, which fails nothing. [*DecodeError]: a value is not what its schema
 // says. [Retryable] says whether the same call may succeed
 // later without anybody changing anything.
 package schemas

@@ -151,6 +151,24 @@ func (e *RegistryError) Error() string {
 
 func (e *RegistryError) Unwrap() error { return e.Err }
 
+// UndescribedError says why a schema has no docs. It fails nothing.
+type UndescribedError struct {
+	Object string
+	// Reason says what is wrong with the description, if there is one.
+	Reason string
+	// Err is what the Describer returned.
+	Err error
+}
+
+func (e *UndescribedError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("no docs for the schemas of %s: %v", e.Object, e.Err)
+	}
+	return fmt.Sprintf("no docs for the schemas of %s: %s", e.Object, e.Reason)
+}
+
+func (e *UndescribedError) Unwrap() error { return e.Err }
+
 // Permanent marks an error of a [Fetcher] as one that asking again does not
 // cure, such as an unknown schema id. Errors without a mark are taken to be
 // passing trouble.

@@ -3,7 +3,6 @@ package schemas
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"slices"
 	"strconv"
 )
 
@@ -14,6 +13,7 @@ import (
 // Objects take no other members than those named, so that to add one is
 // compatible backward by Confluent's rules ("JSON Schema compatibility"); those
 // that are always there are required. What is null in Avro is null or missing.
+// Docs are descriptions.
 func JSONSchema(s *Schema) *Schema {
 	out := *s
 	out.TextType = JSONSchemaText
@@ -38,7 +38,7 @@ func appendJSONType(b []byte, n *Node) []byte {
 		}
 		return append(b, "]}"...)
 	case KindRecord:
-		return appendJSONObject(b, n)
+		return appendDescribed(b, n.doc(), appendJSONObject(nil, n))
 	case KindEnum:
 		b = append(b, `{"type":"string","enum":[`...)
 		for i, s := range n.Symbols {
@@ -77,12 +77,11 @@ func appendJSONObject(b []byte, n *Node) []byte {
 			b = append(b, ',')
 		}
 		b = append(strconv.AppendQuote(b, f.Name), ':') // a legal Avro name
-		typ := appendJSONType(nil, f.Type)
-		if f.Doc != "" {
-			doc := append([]byte(`{"description":`), appendText(nil, f.Doc)...)
-			typ = slices.Concat(doc, []byte{','}, typ[1:])
+		if f.Doc != "" && f.Type.Kind == KindRecord {
+			b = appendDescribed(b, f.Doc, appendJSONObject(nil, f.Type)) // in place of the type's own doc
+		} else {
+			b = appendDescribed(b, f.Doc, appendJSONType(nil, f.Type))
 		}
-		b = append(b, typ...)
 		if !f.Type.Nullable() && f.Default == nil {
 			required = append(required, f.Name)
 		}
@@ -100,4 +99,14 @@ func appendJSONObject(b []byte, n *Node) []byte {
 		b = append(b, ']')
 	}
 	return append(b, '}')
+}
+
+// appendDescribed writes an object with a doc as its first member; none if it is
+// empty.
+func appendDescribed(b []byte, doc string, object []byte) []byte {
+	if doc == "" {
+		return append(b, object...)
+	}
+	b = appendText(append(b, `{"description":`...), doc)
+	return append(append(b, ','), object[1:]...)
 }

@@ -206,7 +206,12 @@ func (c *Catalog) makeTopic(ctx context.Context, name string) (*Schema, error) {
 		unfit.Query = query
 		return nil, unfit
 	}
-	return ownEvent(text, PushTopicEvent)
+	s, err := ownEvent(text, PushTopicEvent)
+	if err != nil {
+		return nil, err
+	}
+	s.object = object
+	return s, nil
 }
 
 // ownEvent compiles a schema that is not Salesforce's. Its id is a hash of its

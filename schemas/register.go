@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/sr"
@@ -33,17 +32,20 @@ type Registered struct {
 }
 
 // Register makes sure that s is registered under subject and returns its id in
-// the registry, above 0. The registry itself compares the schema with the
-// subject's earlier ones before it registers it. Ids are remembered: the
-// registry is asked once for each subject and schema. Failures are not
-// remembered. That the id stands for this schema is looked up before it is
+// the registry, above 0. A version that differs in docs alone is s: labels, the
+// moment and who registered do not make versions. Otherwise s is registered, and
+// the registry itself compares it with the subject's earlier ones. Ids are
+// remembered: the registry is asked once for each subject and schema. Failures are
+// not remembered. That the id stands for this schema is looked up before it is
 // believed.
 //
-// With [RegistryConfig.NewSubject] a schema that the subject refuses is looked
-// for under <subject>-v2, -v3 and so on as far as there are such subjects, and
-// registered with the first that accepts it if it is nowhere yet. So the same
-// schema has the same subject after a restart and in every instance, and the
-// compatible successors of a schema follow it into its subject.
+// With [RegistryConfig.Describer] what is registered has docs, see [Registry.Documented].
+//
+// With [RegistryConfig.NewSubject] a schema that the subject refuses goes under
+// <subject>-v2, -v3 and so on: to the first that accepts it, if none of those that
+// there are has it. So the same schema has the same subject after a restart and in
+// every instance, and the compatible successors of a schema follow it into its
+// subject.
 //
 // Errors: [*IncompatibleError], [*NotRegisteredError], [*RegistryError], and
 // ctx's own error for a caller that gave up waiting for another's request.
@@ -59,19 +61,35 @@ func (r *Registry) Register(ctx context.Context, subject string, s *Schema) (int
 	})
 }
 
-// settle finds the subject that takes s, and returns the id that s has there.
+// settle finds the id that s has, or gives it one.
 func (r *Registry) settle(ctx context.Context, subject string, s *Schema) (int, error) {
 	if r.lookUpOnly {
 		at, err := r.Lookup(ctx, subject, s)
 		return at.ID, err
 	}
+	at, err := r.find(ctx, subject, s)
+	if at.ID > 0 || err != nil && !mayNotLook(err) {
+		return at.ID, err
+	}
+	documented, err := r.documented(ctx, s)
+	if err != nil {
+		return 0, err
+	}
+	return r.add(ctx, subject, documented)
+}
+
+// mayNotLook says whether a registry lets nobody look, or not us. What it lets us
+// register is another question.
+func mayNotLook(err error) bool {
+	refused, ok := errors.AsType[*RegistryError](err)
+	return ok && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden || refused.Status == http.StatusMethodNotAllowed)
+}
+
+// add registers s under subject, or the first that follows it and takes it.
+func (r *Registry) add(ctx context.Context, subject string, s *Schema) (int, error) {
 	id, err := r.post(ctx, subject, s)
 	if _, refused := errors.AsType[*IncompatibleError](err); !refused || !r.newSubject {
 		return id, err
-	}
-	at, missing := r.lookUpLines(ctx, subject, s, 2)
-	if _, nowhere := errors.AsType[*NotRegisteredError](missing); !nowhere {
-		return at.ID, missing
 	}
 	for n := 2; n <= maxLines; n++ {
 		id, again := r.post(ctx, line(subject, n), s)
@@ -142,6 +160,7 @@ func (r *Registry) incompatible(ctx context.Context, subject string, s *Schema, 
 	e.Version, e.RegistryID = latest.Version, latest.ID
 	if err == nil {
 		e.Changes, err = r.changes(latest.Schema, s)
+		e.Changes = e.Changes.Structural()
 	}
 	e.Unread = err
 	return e
@@ -155,9 +174,17 @@ func parsed(text sr.Schema) (*Schema, error) {
 	return ParseRegistered([]byte(text.Schema))
 }
 
+// parsedAs is parsed of what should be the same as s, which may be one of keys.
+func parsedAs(s *Schema, text sr.Schema) (*Schema, error) {
+	if s.isKey() && text.Type == sr.TypeAvro {
+		return parseKey([]byte(text.Schema))
+	}
+	return parsed(text)
+}
+
 // changes compares a schema with a registered one, as the registry would see it.
 func (*Registry) changes(registered, s *Schema) (Changes, error) {
-	if s.TextType == JSONSchemaText {
+	if s.TextType == JSONSchemaText || s.isKey() {
 		return Diff(registered, s), nil
 	}
 	now, err := ParseRegistered(s.JSON)
@@ -187,7 +214,7 @@ func (r *Registry) verify(ctx context.Context, subject string, s *Schema, id int
 	if err != nil {
 		return registryError(doing, subject, err)
 	}
-	registered, err := parsed(text)
+	registered, err := parsedAs(s, text)
 	var diff Changes
 	if err == nil {
 		diff, err = r.changes(registered, s)
@@ -205,127 +232,6 @@ func (r *Registry) verify(ctx context.Context, subject string, s *Schema, id int
 		Detail: fmt.Sprintf("it answered with the schema id %d, %s", id, why),
 		Hint:   "check that all urls are of one registry, and no cache answers in its place",
 	}
-}
-
-// Lookup says where s is registered, under subject or, with
-// [RegistryConfig.NewSubject], one of those that follow it. It registers
-// nothing. Errors: [*NotRegisteredError], [*RegistryError].
-func (r *Registry) Lookup(ctx context.Context, subject string, s *Schema) (Registered, error) {
-	return r.lookUpLines(ctx, subject, s, 1)
-}
-
-func (r *Registry) lookUpLines(ctx context.Context, subject string, s *Schema, first int) (Registered, error) {
-	last := first
-	if r.newSubject {
-		last = maxLines
-	}
-	const doing = "look up a schema under"
-	for n := first; n <= last; n++ {
-		at, err := r.client.LookupSchema(ctx, line(subject, n), wire(s))
-		if err == nil {
-			return Registered{Subject: line(subject, n), Version: at.Version, ID: at.ID}, usable(doing, subject, at.ID)
-		}
-		resp, ok := errors.AsType[*sr.ResponseError](err)
-		switch {
-		case ok && resp.ErrorCode == codeNoSchema:
-			if found, err := r.sameRecords(ctx, line(subject, n), s); err != nil || found.ID > 0 {
-				return found, err
-			}
-		case ok && resp.ErrorCode == codeNoSubject:
-			last = n // there are none behind it
-		default:
-			return Registered{}, registryError(doing, line(subject, n), err)
-		}
-	}
-	return Registered{}, r.notRegistered(ctx, subject, s)
-}
-
-// sameRecords finds a version of a subject that describes the same records in
-// another text: with other white space or docs. Some registries look a schema up
-// by its very text.
-func (r *Registry) sameRecords(ctx context.Context, subject string, s *Schema) (Registered, error) {
-	const doing = "read the versions of"
-	versions, err := r.client.SubjectVersions(ctx, subject)
-	if err != nil {
-		return Registered{}, registryError(doing, subject, err)
-	}
-	slices.Sort(versions)
-	for _, v := range slices.Backward(versions) { // the newest first
-		at, err := r.client.SchemaByVersion(ctx, subject, v)
-		if err != nil {
-			return Registered{}, registryError(doing, subject, err)
-		}
-		registered, err := parsed(at.Schema)
-		if err != nil {
-			continue // it cannot be the same
-		}
-		diff, err := r.changes(registered, s)
-		if err == nil && len(diff.Structural()) == 0 {
-			return Registered{Subject: subject, Version: at.Version, ID: at.ID}, usable(doing, subject, at.ID)
-		}
-	}
-	return Registered{}, nil
-}
-
-// notRegistered says what is registered in place of s, as far as that is known.
-func (r *Registry) notRegistered(ctx context.Context, subject string, s *Schema) error {
-	e := &NotRegisteredError{Subject: subject, Schema: s.FullName, SchemaID: s.ID}
-	latest, err := r.Latest(ctx, subject)
-	if err == nil {
-		e.Version, e.RegistryID = latest.Version, latest.ID
-		e.Changes, err = r.changes(latest.Schema, s)
-	}
-	if err != nil && ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return e
-}
-
-// Latest returns the newest schema of a subject. A subject without one is a
-// [*NotRegisteredError]; a text that cannot be read a [*SchemaError], beside
-// which version and id are returned; anything else a [*RegistryError].
-func (r *Registry) Latest(ctx context.Context, subject string) (Registered, error) {
-	at, err := r.client.SchemaByVersion(ctx, subject, -1)
-	if err != nil {
-		if resp, ok := errors.AsType[*sr.ResponseError](err); ok && (resp.ErrorCode == codeNoSubject || resp.ErrorCode == codeNoVersion) {
-			return Registered{}, &NotRegisteredError{Subject: subject}
-		}
-		return Registered{}, registryError("read the latest schema of", subject, err)
-	}
-	out := Registered{Subject: subject, Version: at.Version, ID: at.ID}
-	out.Schema, err = parsed(at.Schema)
-	return out, err
-}
-
-// LatestLine is Latest of the last of the subjects that stand for subject: with
-// [RegistryConfig.NewSubject] there may be several.
-func (r *Registry) LatestLine(ctx context.Context, subject string) (Registered, error) {
-	found, err := r.Latest(ctx, subject)
-	for n := 2; r.newSubject && n <= maxLines; n++ {
-		next, nextErr := r.Latest(ctx, line(subject, n))
-		if _, none := errors.AsType[*NotRegisteredError](nextErr); none {
-			break
-		}
-		found, err = next, nextErr
-	}
-	return found, err
-}
-
-// Locate returns the subject and version of an id that was given for a subject:
-// the subject may be one of those that follow it. Without an error and without
-// a subject, the registry has the id elsewhere only.
-func (r *Registry) Locate(ctx context.Context, subject string, id int) (Registered, error) {
-	versions, err := r.client.SchemaVersionsByID(ctx, id)
-	if err != nil {
-		return Registered{}, registryError("ask for the version under", subject, err)
-	}
-	found := Registered{ID: id}
-	for _, v := range versions {
-		if isLine(subject, v.Subject) && (found.Subject == "" || len(v.Subject) < len(found.Subject)) {
-			found.Subject, found.Version = v.Subject, v.Version
-		}
-	}
-	return found, nil
 }
 
 // registryError gives the client library's error our types.

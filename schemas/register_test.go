@@ -86,6 +86,10 @@ func TestIncompatibleWithoutTheOther(t *testing.T) {
 		retry  bool
 	}{{503, true}, {403, false}, {200, false}} {
 		r := newRegistry(t, func(w http.ResponseWriter, req *http.Request) {
+			if req.Method == http.MethodPost && !strings.HasSuffix(req.URL.Path, "/versions") {
+				noSubject(w)
+				return
+			}
 			if req.Method == http.MethodPost {
 				w.WriteHeader(http.StatusConflict)
 				return

@@ -43,6 +43,12 @@ type RegistryConfig struct {
 	// incompatible: false fails, true goes on under <subject>-v2, or -v3 if that
 	// refuses it too, and so on. See [Registry.Register].
 	NewSubject bool
+	// Describer is where the docs of what is registered come from; nil for none.
+	// See [Registry.Documented].
+	Describer Describer
+	// Undescribed, if not nil, is told of each schema that is registered without
+	// its docs, and why: an [*UndescribedError].
+	Undescribed func(error)
 }
 
 // Format prints the configuration without its secrets, whatever the verb.
@@ -63,7 +69,9 @@ type Registry struct {
 	client     *sr.Client
 	lookUpOnly bool
 	newSubject bool
+	docs       docs
 	flight     flight[registration, int]
+	compared   flight[comparison, Registered]
 }
 
 // registration is what an id is remembered for. The text, not Salesforce's
@@ -71,6 +79,12 @@ type Registry struct {
 type registration struct {
 	subject     string
 	fingerprint string
+}
+
+// comparison is a schema and a version that may be the same.
+type comparison struct {
+	registration
+	version int
 }
 
 // NewRegistry returns a client of the registry. It does not connect.
@@ -111,7 +125,10 @@ func NewRegistry(cfg RegistryConfig) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schema registry: %w", err)
 	}
-	return &Registry{client: client, lookUpOnly: cfg.LookUpOnly, newSubject: cfg.NewSubject}, nil
+	return &Registry{
+		client: client, lookUpOnly: cfg.LookUpOnly, newSubject: cfg.NewSubject,
+		docs: docs{describer: cfg.Describer, told: cfg.Undescribed},
+	}, nil
 }
 
 // cloneTransport returns a transport of our own with the given TLS settings.

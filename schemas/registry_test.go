@@ -54,6 +54,12 @@ func gives(w http.ResponseWriter, req *http.Request, s *schemas.Schema, id int) 
 	fmt.Fprintf(w, `{"id":%d}`, id)
 }
 
+// noSubject answers a look-up under a subject that does not exist.
+func noSubject(w http.ResponseWriter) {
+	w.WriteHeader(http.StatusNotFound)
+	fmt.Fprint(w, `{"error_code":40401,"message":"Subject not found"}`)
+}
+
 // TestRegisterWithFake runs against a registry over HTTP: ids are given once for
 // a subject and text, and the registry has the very text.
 func TestRegisterWithFake(t *testing.T) {
@@ -61,7 +67,7 @@ func TestRegisterWithFake(t *testing.T) {
 	t.Cleanup(fake.Close)
 	var posts atomic.Int32
 	fake.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.Method == http.MethodPost {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/versions") {
 			posts.Add(1)
 		}
 		return false
@@ -163,6 +169,10 @@ func TestRegistryAnswers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			requests := 0
 			r := newRegistry(t, func(w http.ResponseWriter, req *http.Request) {
+				if req.Method == http.MethodPost && req.URL.Path == "/apis/ccompat/v7/subjects/x-value" {
+					noSubject(w)
+					return
+				}
 				if req.Method == http.MethodPost {
 					requests++
 				}

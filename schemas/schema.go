@@ -32,6 +32,8 @@ type Schema struct {
 	Streaming Streaming
 	// Root is the compiled record type that JSON describes.
 	Root *Node
+
+	object string // that a PushTopic's query selects from
 }
 
 // TextType is the language of a schema's text.

@@ -74,6 +74,8 @@ func (s *staged) settle() string {
 		return "UNDELETE"
 	case r.deleted:
 		return "DELETE"
+	case s.quiet:
+		return ""
 	default:
 		return "UPDATE"
 	}

@@ -230,10 +230,13 @@ func checkField(ob Object, f Field) error {
 	if f.Name == "" || strings.ContainsAny(f.Name, "\"\\ ") {
 		return &ConfigError{where, "field name " + quoted(f.Name) + " is not an API name"}
 	}
+	if f.Formula != "" && (ob.IsEvent() || f.Type.parts() != nil || f.Required) {
+		return &ConfigError{where, "field " + f.Name + " cannot be a formula"}
+	}
 	switch f.Type {
 	case Text, LongText, Email, Phone, URL, Picklist, MultiPicklist, Checkbox, Integer, Number, Currency, Percent, Date, DateTime, Time, Lookup:
 		return nil
-	case AutoNumber, PersonName, AccountName, Address, Geolocation:
+	case AutoNumber, PersonName, AccountName, Address, Geolocation, Base64:
 		if !ob.IsEvent() {
 			return nil
 		}

@@ -62,6 +62,28 @@ func (c *restCall) describe(ob *object) map[string]any {
 	return out
 }
 
+// Relabel gives a field another label and help text, or the object another label
+// if field is empty. Neither is part of an event's schema, whose id stays.
+func (o *Org) Relabel(object, field, label, help string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	ob := o.objects[object]
+	if ob == nil {
+		return errNoObject(object)
+	}
+	if field == "" {
+		ob.def.Label = label
+		return nil
+	}
+	at, ok := ob.columns[field]
+	if !ok || at.part >= 0 {
+		return &RequestError{Status: 400, Code: "INVALID_FIELD", Fields: []string{field}, Message: "no such field of " + object}
+	}
+	f := ob.fields[at.field]
+	f.Label, f.Help = label, help
+	return nil
+}
+
 func describeType(k Kind) string {
 	switch k {
 	case PersonName, AccountName, AutoNumber:
@@ -95,9 +117,12 @@ func describeField(f *field, kind, object, compound string) map[string]any {
 	if soapType(kind) != "xsd:string" && kind != "id" {
 		length = 0
 	}
-	var parent any
+	var parent, help any
 	if compound != "" {
 		parent = compound
+	}
+	if f.Help != "" {
+		help = f.Help
 	}
 	precision := 0
 	if soapType(kind) == "xsd:double" {
@@ -110,6 +135,6 @@ func describeField(f *field, kind, object, compound string) map[string]any {
 		"calculated": false, "compoundFieldName": parent, "defaultedOnCreate": f.system || f.Type == Checkbox, "externalId": false,
 		"filterable": f.Type != LongText, "sortable": f.Type != LongText, "groupable": false, "idLookup": f.Name == "Id", "unique": false,
 		"nameField": f.Name == "Name" && object != "", "picklistValues": picks, "restrictedPicklist": f.Restricted,
-		"referenceTo": refs, "relationshipName": nil, "inlineHelpText": nil, "defaultValue": nil, "encrypted": false,
+		"referenceTo": refs, "relationshipName": nil, "inlineHelpText": help, "defaultValue": nil, "encrypted": false,
 	}
 }

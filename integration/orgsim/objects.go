@@ -32,6 +32,7 @@ const (
 	AccountName   Kind = "accountname" // a string, or a person's name on a person account
 	Address       Kind = "address"     // record Street ... GeocodeAccuracy
 	Geolocation   Kind = "location"    // record Latitude, Longitude
+	Base64        Kind = "base64"      // no value is kept: REST shows the address of the content
 )
 
 // Field defines one field of an object or platform event.
@@ -39,6 +40,7 @@ type Field struct {
 	Name        string   `json:"name"`
 	Type        Kind     `json:"type"`
 	Label       string   `json:"label,omitempty"`
+	Help        string   `json:"help,omitempty"`        // help text, for describe only
 	Length      int      `json:"length,omitempty"`      // characters; 0: 255, or 32,768 for LongText
 	Scale       int      `json:"scale,omitempty"`       // decimals, for describe only
 	Values      []string `json:"values,omitempty"`      // picklist values
@@ -46,6 +48,10 @@ type Field struct {
 	ReferenceTo string   `json:"referenceTo,omitempty"` // Lookup: the object
 	Required    bool     `json:"required,omitempty"`
 	Format      string   `json:"format,omitempty"` // AutoNumber: prefix before the number, such as "INV-"
+	// Formula makes it a formula field of the given type: never in events, never
+	// written, and its value changes with that of others. A field or parent's field
+	// (Account__r.Rating), several and 'texts' joined by &, or numbers joined by *.
+	Formula string `json:"formula,omitempty"`
 }
 
 // Object defines an sObject with change data capture, or, when the name ends
@@ -236,7 +242,10 @@ type object struct {
 	columns map[string]column
 	sys     sysColumns
 	schema  *schema // the current one
+	derived []*field // formulas and binaries: no event and no writer has them
 	records map[string]*record
+	index   []*record // all records in order of id
+	purged  int64     // the last deletion that was emptied from the bin, epoch ms
 	live    []*record // records that are not deleted, for even and reproducible choice
 	autonum int64
 }
@@ -261,7 +270,7 @@ func newObject(def Object, prefix string, fieldID func() string) *object {
 	}
 	for _, f := range def.Fields {
 		if !strings.HasSuffix(f.Name, "__c") {
-			ob.add(newField(f, false, ""))
+			ob.place(newField(f, false, ""))
 		}
 	}
 	ob.addSystem("OwnerId", Lookup, &ob.sys.owner)
@@ -271,7 +280,7 @@ func newObject(def Object, prefix string, fieldID func() string) *object {
 	ob.addSystem("LastModifiedById", Lookup, &ob.sys.modifiedBy)
 	for _, f := range def.Fields {
 		if strings.HasSuffix(f.Name, "__c") {
-			ob.add(newField(f, false, fieldID()))
+			ob.place(newField(f, false, fieldID()))
 		}
 	}
 	return ob
@@ -284,6 +293,24 @@ func (ob *object) addSystem(name string, kind Kind, at *int) {
 		f.ReferenceTo = "User"
 	}
 	ob.add(newField(f, true, ""))
+}
+
+// place adds a field where its kind belongs.
+func (ob *object) place(f *field) {
+	if f.Formula != "" || f.Type == Base64 {
+		ob.derived = append(ob.derived, f)
+		return
+	}
+	ob.add(f)
+}
+
+func (ob *object) derivedNamed(name string) *field {
+	for _, f := range ob.derived {
+		if f.Name == name {
+			return f
+		}
+	}
+	return nil
 }
 
 func (ob *object) add(f *field) {

@@ -281,12 +281,14 @@ func (o *Org) AddField(object string, f Field) error {
 	if err := checkField(ob.def, f); err != nil {
 		return err
 	}
-	if _, ok := ob.columns[f.Name]; ok || !strings.HasSuffix(f.Name, "__c") {
+	if _, ok := ob.columns[f.Name]; ok || ob.derivedNamed(f.Name) != nil || !strings.HasSuffix(f.Name, "__c") {
 		return &RequestError{Status: 400, Code: "DUPLICATE_DEVELOPER_NAME", Fields: []string{f.Name},
 			Message: "a new field needs a name of its own that ends in __c"}
 	}
-	ob.add(newField(f, false, o.fieldID()))
-	o.define(ob)
+	ob.place(newField(f, false, o.fieldID()))
+	if ob.derivedNamed(f.Name) == nil {
+		o.define(ob)
+	}
 	return nil
 }
 

@@ -118,7 +118,7 @@ func noColumn(name, object string) *RequestError {
 // from reads the object's rows in order of id.
 func (c *restCall) from(object string, all bool) (rows []map[string]any, columns map[string]bool, err error) {
 	if strings.EqualFold(object, "Organization") {
-		row := map[string]any{"Id": c.o.id, "Name": "Orgsim", "InstanceName": "SIM1", "IsSandbox": false, "OrganizationType": "Developer Edition"}
+		row := c.o.organizationRow()
 		return []map[string]any{row}, keySet(row), nil
 	}
 	c.o.mu.Lock()

@@ -130,6 +130,34 @@ func TestRESTSchemasAndDescribe(t *testing.T) {
 	}
 }
 
+// TestRelabel: labels and help texts are told by describe, and are no part of a
+// schema.
+func TestRelabel(t *testing.T) {
+	o := newOrg(t, Config{})
+	base, token := serve(t, o), must[string](t)(o.Issue(""))
+	id := must[string](t)(o.SchemaID("Account"))
+	check(t, o.Relabel("Account", "", "Customer", ""))
+	check(t, o.Relabel("Account", "Rating", "Temperature", "How promising it is."))
+	if o.Relabel("Account", "BillingCity", "Town", "") == nil || o.Relabel("Nothing", "", "x", "") == nil {
+		t.Error("what is not there got a label")
+	}
+	var d struct {
+		Label  string
+		Fields []struct{ Name, Label, InlineHelpText string }
+	}
+	restRequest(t, base, token, "GET", "/services/data/v66.0/sobjects/Account/describe", "", &d)
+	told := map[string]string{}
+	for _, f := range d.Fields {
+		told[f.Name] = f.Label + ": " + f.InlineHelpText
+	}
+	if d.Label != "Customer" || told["Rating"] != "Temperature: How promising it is." || told["Site"] != "Site: " {
+		t.Errorf("describe: %s %v", d.Label, told)
+	}
+	if now := must[string](t)(o.SchemaID("Account")); now != id {
+		t.Error("a label made another schema")
+	}
+}
+
 func TestQuery(t *testing.T) {
 	now := time.Date(2026, 3, 4, 9, 0, 0, 0, time.UTC)
 	o := newOrg(t, Config{Now: func() time.Time { return now }})

@@ -62,6 +62,7 @@ type staged struct {
 	existed    bool
 	wasDeleted bool
 	modstamp   int64
+	quiet      bool           // only the system touched it: no event
 	diffs      map[int]string // field index: what to send in place of a text
 	event      []any          // platform event
 	uuid       string
@@ -92,7 +93,7 @@ func (tx *Tx) undo() {
 			continue
 		}
 		if !s.existed {
-			delete(s.ob.records, s.rec.id)
+			s.ob.drop(s.rec)
 			continue
 		}
 		s.rec.vals, s.rec.deleted, s.rec.modstamp = s.before, s.wasDeleted, s.modstamp
@@ -108,6 +109,13 @@ func (tx *Tx) stage(ob *object, r *record) *staged {
 	r.vals = make([]any, len(ob.fields))
 	copy(r.vals, s.before)
 	tx.add(s)
+	return s
+}
+
+// change stages a record that somebody changes.
+func (tx *Tx) change(ob *object, r *record) *staged {
+	s := tx.stage(ob, r)
+	s.quiet = false
 	return s
 }
 
@@ -158,7 +166,7 @@ func (tx *Tx) Create(object string, fields Fields) (string, error) {
 	}
 	r.id = tx.o.ids.id18(ob.prefix)
 	r.modstamp = now
-	ob.records[r.id] = r
+	ob.insert(r)
 	tx.add(&staged{ob: ob, rec: r})
 	return r.id, nil
 }
@@ -169,14 +177,15 @@ func (tx *Tx) Update(object, id string, fields Fields) error {
 	if err != nil {
 		return err
 	}
-	tx.stage(ob, r)
-	before, stamp := slices.Clone(r.vals), r.modstamp
+	s := tx.stage(ob, r)
+	before, stamp, quiet := slices.Clone(r.vals), r.modstamp, s.quiet
+	s.quiet = false
 	if err = ob.set(r, fields); err == nil {
 		err = tx.touch(ob, r)
 	}
 	if err != nil {
 		// The caller may go on with its transaction: nothing of this change stays.
-		r.vals, r.modstamp = before, stamp
+		r.vals, r.modstamp, s.quiet = before, stamp, quiet
 	}
 	return err
 }
@@ -189,13 +198,27 @@ func (tx *Tx) touch(ob *object, r *record) error {
 	return ob.required(r)
 }
 
+// Touch does what the system itself does to a record, by a recalculation say:
+// SystemModstamp moves, LastModifiedDate does not, and there is no event.
+func (tx *Tx) Touch(object, id string) error {
+	ob, r, err := tx.live(object, id)
+	if err != nil {
+		return err
+	}
+	if tx.byRec[r] == nil {
+		tx.stage(ob, r).quiet = true
+	}
+	r.modstamp = tx.o.commitTime() / 1000 * 1000
+	return nil
+}
+
 // Delete moves a record to the recycle bin.
 func (tx *Tx) Delete(object, id string) error {
 	ob, r, err := tx.live(object, id)
 	if err != nil {
 		return err
 	}
-	tx.stage(ob, r)
+	tx.change(ob, r)
 	r.deleted = true
 	r.modstamp = tx.o.commitTime() / 1000 * 1000
 	return nil
@@ -214,7 +237,7 @@ func (tx *Tx) Undelete(object, id string) error {
 	if !r.deleted {
 		return &RequestError{Status: 400, Code: "UNDELETE_FAILED", Message: "Entity is not in the recycle bin"}
 	}
-	tx.stage(ob, r)
+	tx.change(ob, r)
 	r.deleted = false
 	return tx.touch(ob, r)
 }
@@ -258,6 +281,9 @@ func (ob *object) set(r *record, fields Fields) error {
 			continue
 		}
 		c, ok := ob.columns[name]
+		if !ok && ob.derivedNamed(name) != nil {
+			return errNotWritable(name)
+		}
 		if !ok {
 			return &RequestError{Status: 400, Code: "INVALID_FIELD", Fields: []string{name},
 				Message: fmt.Sprintf("No such column '%s' on sobject of type %s", name, ob.def.Name)}
@@ -272,8 +298,7 @@ func (ob *object) set(r *record, fields Fields) error {
 func (ob *object) setColumn(r *record, c column, v any) error {
 	f := ob.fields[c.field]
 	if f.system && f.Name != "OwnerId" || f.Type == AutoNumber {
-		return &RequestError{Status: 400, Code: "INVALID_FIELD_FOR_INSERT_UPDATE", Fields: []string{f.Name},
-			Message: fmt.Sprintf("Unable to create/update fields: %s. Please check the security settings of this field and verify that it is read/write for your profile or permission set.", f.Name)}
+		return errNotWritable(f.Name)
 	}
 	old, _ := r.vals[c.field].([]any)
 	var next any
@@ -291,6 +316,11 @@ func (ob *object) setColumn(r *record, c column, v any) error {
 	}
 	r.vals[c.field] = next
 	return nil
+}
+
+func errNotWritable(field string) *RequestError {
+	return &RequestError{Status: 400, Code: "INVALID_FIELD_FOR_INSERT_UPDATE", Fields: []string{field},
+		Message: fmt.Sprintf("Unable to create/update fields: %s. Please check the security settings of this field and verify that it is read/write for your profile or permission set.", field)}
 }
 
 func isText(v any) bool { _, ok := v.(string); return ok }
@@ -367,6 +397,19 @@ func (o *Org) UpdateAll(object string, ids []string, fields Fields) error {
 	})
 }
 
+// Touch moves the SystemModstamp of records in a transaction of their own, as the
+// system does; there is no event.
+func (o *Org) Touch(object string, ids ...string) error {
+	return o.Transact(TxOptions{}, func(tx *Tx) error {
+		for _, id := range ids {
+			if err := tx.Touch(object, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Delete deletes a record in its own transaction.
 func (o *Org) Delete(object, id string) error {
 	return o.Transact(TxOptions{}, func(tx *Tx) error { return tx.Delete(object, id) })
@@ -404,8 +447,7 @@ func (o *Org) Rows(object string) ([]Row, error) {
 		return nil, errNoObject(object)
 	}
 	rows := make([]Row, 0, len(ob.records))
-	for _, id := range slices.Sorted(maps.Keys(ob.records)) {
-		r := ob.records[id]
+	for _, r := range ob.index {
 		rows = append(rows, Row{ID: r.id, Deleted: r.deleted, SystemModstamp: time.UnixMilli(r.modstamp).UTC(), Fields: ob.restFields(r)})
 	}
 	return rows, nil

@@ -43,7 +43,7 @@ func passing() map[string]struct {
 				_ = conn.Close()
 			}
 			return true
-		}, []string{"encode transient", "schema registry: register under"}},
+		}, []string{"encode transient", "schema registry: look up a schema under"}},
 		"unavailable":  {answers(503, `{"error_code":50302,"message":"the leader is elsewhere"}`), []string{"status 503", "the leader is elsewhere"}},
 		"unauthorized": {answers(401, `{"error_code":401,"message":"Unauthorized"}`), []string{"status 401", "check the registry's username and password"}},
 		"forbidden":    {answers(403, `{"error_code":40301,"message":"denied"}`), []string{"status 403", "write access"}},

@@ -43,23 +43,15 @@ type recordedSchema struct {
 	channel, event        string
 }
 
-// readWithin is how long the topic may take: it has a record for each schema
-// that an entity ever had.
+// readWithin is how long one of the bridge's own topics may take: it has a record for
+// each schema that an entity ever had, or for each gap.
 const readWithin = 30 * time.Second
 
 // readSchemaChanges returns what is committed in the topic, in its order; of one
 // that does not exist, nothing.
 func readSchemaChanges(ctx context.Context, opts []kgo.Opt, topic string) ([]recordedSchema, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, readWithin, fmt.Errorf("%s was not read to its end within %s", topic, readWithin))
-	defer cancel()
-	records, err := readTopic(ctx, opts, topic)
+	records, err := readOwnTopic(ctx, opts, topic)
 	if err != nil {
-		switch {
-		case errors.Is(err, context.DeadlineExceeded):
-			err = context.Cause(ctx)
-		case errors.Is(err, kerr.TopicAuthorizationFailed):
-			err = fmt.Errorf("%s may not be read: %w; try: grant the bridge's user Read and Describe on it", topic, err)
-		}
 		return nil, err
 	}
 	out := make([]recordedSchema, 0, len(records))
@@ -80,6 +72,21 @@ func readSchemaChanges(ctx context.Context, opts []kgo.Opt, topic string) ([]rec
 		out = append(out, one)
 	}
 	return out, nil
+}
+
+// readOwnTopic is readTopic of one of the bridge's own topics, with a limit and with
+// words for what usually goes wrong.
+func readOwnTopic(ctx context.Context, opts []kgo.Opt, topic string) ([]*kgo.Record, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, readWithin, fmt.Errorf("%s was not read to its end within %s", topic, readWithin))
+	defer cancel()
+	records, err := readTopic(ctx, opts, topic)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		err = context.Cause(ctx)
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		err = fmt.Errorf("%s may not be read: %w; try: grant the bridge's user Read and Describe on it", topic, err)
+	}
+	return records, err
 }
 
 // readTopic reads a small topic from its beginning to what is its committed end

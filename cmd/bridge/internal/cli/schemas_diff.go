@@ -20,6 +20,9 @@ func newSchemasDiff(stop *stopper) *cobra.Command {
 		Short: "Tell what is different in Salesforce from the registry's latest version",
 		Long: `Tell what is different in Salesforce from the registry's latest version.
 
+Differences in docs alone are counted and no more: they make no version, and say
+nothing about records.
+
 Exit codes are those of diff(1) and the bridge's own: 0 the same, 1 different
 (also if nothing is registered yet), 2 usage or configuration, 3 something is
 unreachable, refuses us or does not exist.`,
@@ -60,6 +63,7 @@ type schemaDiff struct {
 	Same       bool        `json:"same"`
 	Registered bool        `json:"registered"`
 	Changes    []fieldDiff `json:"changes"`
+	Docs       int         `json:"docs,omitempty"` // differences in docs alone
 	changes    schemas.Changes
 }
 
@@ -91,7 +95,9 @@ func (d *desk) diff(ctx context.Context, name string) (schemaDiff, error) {
 		return schemaDiff{}, err
 	}
 	out.Registered, out.Subject, out.Version, out.RegistryID = true, at.Subject, at.Version, at.ID
-	out.changes = schemas.Diff(at.Schema, now)
+	all := schemas.Diff(at.Schema, now)
+	out.changes = all.Structural()
+	out.Docs = len(all) - len(out.changes)
 	for _, c := range out.changes {
 		out.Changes = append(out.Changes, fieldDiff{Kind: string(c.Kind), Path: c.Path, Old: c.Old, New: c.New})
 	}
@@ -113,6 +119,10 @@ func (s schemaDiff) print(w io.Writer) error {
 	for _, c := range s.changes {
 		_, lineErr := fmt.Fprintf(w, "  %s\n", c)
 		err = errors.Join(err, lineErr)
+	}
+	if s.Docs > 0 {
+		_, docErr := fmt.Fprintf(w, "  (%d differences in docs alone, which make no version)\n", s.Docs)
+		err = errors.Join(err, docErr)
 	}
 	return err
 }

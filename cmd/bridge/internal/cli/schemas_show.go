@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -21,9 +22,9 @@ func newSchemasShow(stop *stopper) *cobra.Command {
 		Long: `Print a schema, as Salesforce has it now or as the registry has it.
 
 From Salesforce (the default) it is the text that the bridge registers: with
-logical types, body fields nullable, in the stream's envelope. From the registry
-it is the latest of the subject, or for a schema id the version that has this very
-schema. Gap and
+logical types, body fields nullable, in the stream's envelope, with docs as
+registry.docs says. From the registry it is the latest of the subject, or for a
+schema id the version that has this schema, whatever its docs. Gap and
 SchemaChange are the bridge's own schemas, of <name>.gaps and
 <name>.schema-changes.`,
 		Example: `  bridge schemas show Account
@@ -43,6 +44,11 @@ SchemaChange are the bridge's own schemas, of <name>.gaps and
 				}
 				if shown, err = d.show(stop.intake, args[0], fromRegistry); err != nil {
 					return asEnvironment(err)
+				}
+			}
+			if shown.undescribed != nil {
+				if _, err := fmt.Fprintln(cmd.ErrOrStderr(), shown.undescribed); err != nil {
+					return err
 				}
 			}
 			if asJSON {
@@ -72,6 +78,8 @@ type shownSchema struct {
 	Version    int             `json:"version,omitempty"`
 	RegistryID int             `json:"registry_id,omitempty"`
 	Schema     json.RawMessage `json:"schema"`
+
+	undescribed error // why the schema has no docs, if it should have some
 }
 
 // ownSchema is one of the bridge's own schemas, which need nothing to be asked.
@@ -105,7 +113,7 @@ func (d *desk) show(ctx context.Context, name string, fromRegistry bool) (shownS
 		return shownSchema{}, err
 	}
 	if !fromRegistry {
-		return shownSchema{Event: s.Name, SchemaID: s.ID, Schema: s.JSON}, nil
+		return d.showOwn(ctx, s), nil
 	}
 	subject, _, err := d.subject(t, s)
 	if err != nil {
@@ -125,15 +133,32 @@ func (d *desk) showVersion(ctx context.Context, s *schemas.Schema, fromRegistry 
 	if err != nil {
 		return shownSchema{}, err
 	}
-	out := shownSchema{Event: s.Name, SchemaID: s.ID, Schema: s.JSON}
 	if !fromRegistry {
-		return out, nil
+		return d.showOwn(ctx, s), nil
 	}
 	subject, _, err := d.subject(t, s)
 	if err != nil {
 		return shownSchema{}, err
 	}
 	at, err := d.registry.Lookup(ctx, subject, s)
-	out.Subject, out.Version, out.RegistryID = at.Subject, at.Version, at.ID
+	out := shownSchema{Event: s.Name, SchemaID: s.ID, Subject: at.Subject, Version: at.Version, RegistryID: at.ID, Schema: s.JSON}
+	if at.Schema != nil {
+		out.Schema = at.Schema.JSON // the same with other docs
+	}
 	return out, err
+}
+
+// showOwn is a schema as the bridge would register it.
+func (d *desk) showOwn(ctx context.Context, s *schemas.Schema) shownSchema {
+	out := shownSchema{Event: s.Name, SchemaID: s.ID, Schema: s.JSON}
+	if d.registry == nil {
+		return out
+	}
+	documented, err := d.registry.Documented(ctx, s)
+	if err != nil {
+		out.undescribed = err
+		return out
+	}
+	out.Schema = documented.JSON
+	return out
 }
