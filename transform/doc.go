@@ -113,6 +113,24 @@
 //     keyed by "<channel>#<position>" and has no change type. Its object is "u." and
 //     the channel's path with dots for slashes.
 //
+// Topics: the object of an event, not its channel, is what a topic is chosen by, so
+// the entities of one channel may go to several. The first that says something
+// counts: the entity on its channel ([StreamOptions.Entities]), the channel
+// ([StreamOptions.Topic]), the object ([Config.TopicMap]), a name like its own
+// ([Config.TopicRoutes]; the whole name must match), the template for all
+// ([Config.TopicTemplate]). Two kinds of events may be in one topic only if one
+// template sends both there and does not tell them apart by {{.Object}} (or two
+// channels by {{.Channel}}), or if each has a template that is the topic's name in
+// full. Others that meet do so by chance, and are [*CollisionError]; so is a topic of
+// [Config.OwnTopics], and one whose name differs from that of another only by '.'
+// and '_', since Kafka creates no two such topics. Names that differ only in case are
+// two topics. By [Topics] the encoders of a process know of each other.
+//
+// Keys are the bare text, or with [AvroKeys] the text in Confluent's wire format by
+// the Avro schema "string". It is registered under <topic>-key for every subject
+// strategy, since it has no name. The same text gives the same bytes, also in the
+// tombstone, and in every topic for which the registry has that schema under one id.
+//
 // Headers, UTF-8 text, left out where an event has no such thing: sf-org,
 // sf-channel, sf-replay-id, sf-object, sf-change-type, sf-schema-id,
 // sf-event-uuid, sf-transaction-key, sf-sequence, sf-commit-number,
@@ -141,16 +159,16 @@
 // # Concurrency
 //
 // An [Encoder] is for one goroutine at a time. Any number of them may share one
-// catalog and one registry. Records of one event share memory (value, headers):
-// treat them as read-only.
+// catalog, one registry and one [Topics]. Records of one event share memory (value,
+// headers): treat them as read-only.
 //
 // # Errors
 //
 // [*FieldError], [*UnknownFieldError], [*EventError], [*BitmapError],
 // [*UnsupportedChannelError]: the event, for good. They name the path in the
 // payload, the field, what was found and what was expected; texts of string
-// fields are not shown. [*ConfigError]: the
-// configuration. Errors of package schemas pass through. [BadEvent] tells the
-// first group from the rest, [Retryable] says whether the same event may
-// encode later.
+// fields are not shown. [*ConfigError]: the configuration. [*CollisionError]: the
+// topic, for every event of its kind. Errors of package schemas pass through.
+// [BadEvent] tells the first group from the rest, [Retryable] says whether the same
+// event may encode later.
 package transform

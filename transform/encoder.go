@@ -20,9 +20,9 @@ const wirePrefix = 5
 
 // Encoder turns events into records. It is for one goroutine at a time.
 type Encoder struct {
-	cfg      Config
-	template *topicTemplate
-	org      []byte
+	cfg    Config
+	router *router
+	org    []byte
 
 	channels map[string]*channel
 	codecs   map[codecKey]*codec
@@ -43,15 +43,30 @@ type channel struct {
 	text     []byte // name, for the header
 	short    string // for topics
 	family   family
-	change   bool // change data capture
-	template *topicTemplate
+	change   bool           // change data capture
+	template *topicTemplate // of the channel's own, nil for none
 	keyField string
+	entities map[string]entityPlan
 	extras   bool // unknown keys are kept
 	envelope schemas.Envelope
-	raw      []rawField // what format raw looks for, when it is known
+	raw      map[string][]rawField // what format raw looks for, by the key's field, when it is known
 
 	pushTopic string // name of the PushTopic, "" for other families
 	object    string // of a PushTopic's or a generic channel's records: no event names one
+}
+
+// entityPlan is what differs for one entity of a channel.
+type entityPlan struct {
+	template *topicTemplate // nil for none
+	keyField string
+}
+
+// key is the field that the records of an object are keyed by, "" for none.
+func (ch *channel) key(object string) string {
+	if field := ch.entities[object].keyField; field != "" {
+		return field
+	}
+	return ch.keyField
 }
 
 // codecKey is a schema as it is used by some channels.
@@ -75,7 +90,7 @@ type route struct {
 	object    []byte
 	change    []byte
 	tombstone bool
-	id        int // in the registry, 0 until it is known
+	id, keyID int // in the registry, 0 until they are known
 	keyField  int // field of the root, -1 for none
 }
 
@@ -93,16 +108,19 @@ func NewEncoder(cfg Config) (*Encoder, error) {
 	case cfg.Subject > schemas.TopicRecordSubject:
 		return nil, &ConfigError{Setting: "subject strategy", Reason: "unknown " + cfg.Subject.String()}
 	}
-	if cfg.TopicTemplate == "" {
-		cfg.TopicTemplate = DefaultTopicTemplate
+	if err := cfg.keyFits(); err != nil {
+		return nil, err
 	}
-	template, err := compileTopic("topic template", cfg.TopicTemplate)
+	router, err := newRouter(&cfg)
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Topics == nil {
+		cfg.Topics = new(Topics)
+	}
 	e := &Encoder{
 		cfg:      cfg,
-		template: template,
+		router:   router,
 		org:      []byte(cfg.OrgID),
 		channels: make(map[string]*channel),
 		codecs:   make(map[codecKey]*codec),
@@ -214,17 +232,10 @@ func (e *Encoder) channel(name string) (*channel, error) {
 	if ch, ok := e.channels[name]; ok {
 		return ch, nil
 	}
-	ch, ok := newChannel(name)
-	if !ok {
-		return nil, &UnsupportedChannelError{Channel: name}
-	}
-	ch.template = e.template
 	opts := e.cfg.Streams[name]
-	if opts.Topic != "" {
-		var err error
-		if ch.template, err = compileTopic("topic of "+name, opts.Topic); err != nil {
-			return nil, err
-		}
+	ch, err := e.router.channel(name, &opts)
+	if err != nil {
+		return nil, err
 	}
 	ch.extras = opts.Extras
 	if ch.envelope = opts.Envelope; ch.envelope != schemas.EventEnvelope {
@@ -232,14 +243,26 @@ func (e *Encoder) channel(name string) (*channel, error) {
 			return nil, err
 		}
 	}
-	if ch.keyField = opts.KeyField; ch.keyField != "" && ch.change {
-		return nil, &ConfigError{Setting: "key of " + name, Reason: "change events are keyed by record id; leave the key out"}
-	}
-	if ch.keyField != "" && ch.family != platformEvents {
-		return nil, &ConfigError{Setting: "key of " + name, Reason: "only the records of platform events have a key to choose; leave the key out"}
+	if err := ch.keysFit(); err != nil {
+		return nil, err
 	}
 	e.channels[name] = ch
 	return ch, nil
+}
+
+// keysFit checks that a key is chosen only where there is a choice.
+func (ch *channel) keysFit() error {
+	chosen := ch.keyField != ""
+	for _, plan := range ch.entities {
+		chosen = chosen || plan.keyField != ""
+	}
+	switch {
+	case chosen && ch.change:
+		return &ConfigError{Setting: "key of " + ch.name, Reason: "change events are keyed by record id; leave the key out"}
+	case chosen && ch.family != platformEvents:
+		return &ConfigError{Setting: "key of " + ch.name, Reason: "only the records of platform events have a key to choose; leave the key out"}
+	}
+	return nil
 }
 
 // codec returns the compiled schema of an id for a channel.
@@ -301,10 +324,7 @@ func (e *Encoder) route(ctx context.Context, ch *channel, cd *codec, object, cha
 	key := routeKey{ch, cd, object, change}
 	r, ok := e.routes[key]
 	if !ok {
-		topic, err := ch.template.topic(e.cfg.Prefix, object, ch.short, change)
-		if err != nil && !isAPIName(object) {
-			return nil, badObject(ch, object) // the event's fault, not the template's
-		}
+		topic, err := e.topic(ch, object, change)
 		if err != nil {
 			return nil, err
 		}
@@ -312,8 +332,8 @@ func (e *Encoder) route(ctx context.Context, ch *channel, cd *codec, object, cha
 		if (change == "DELETE" || ch.family == pushTopics && change == deletedRow) && e.cfg.Tombstone != nil {
 			r.tombstone = e.cfg.Tombstone(topic)
 		}
-		if ch.keyField != "" && cd.root != nil {
-			if r.keyField, err = cd.keyField(ch); err != nil {
+		if field := ch.key(object); field != "" && cd.root != nil {
+			if r.keyField, err = cd.keyField(ch, object, field); err != nil {
 				return nil, err
 			}
 		}
@@ -326,20 +346,43 @@ func (e *Encoder) route(ctx context.Context, ch *channel, cd *codec, object, cha
 		}
 		r.id = id
 	}
+	if r.keyID == 0 && e.cfg.KeyFormat == AvroKeys {
+		id, err := e.cfg.Registry.Register(ctx, keySubject(r.topic), schemas.StringKey())
+		if err != nil {
+			return nil, err
+		}
+		r.keyID = id
+	}
 	return r, nil
 }
 
-// keyField finds the field that a stream's records are keyed by.
-func (cd *codec) keyField(ch *channel) (int, error) {
-	i := cd.root.find([]byte(ch.keyField))
+// topic is where the records of an object go, which nothing else may.
+func (e *Encoder) topic(ch *channel, object, change string) (string, error) {
+	topic, template, err := e.router.topic(ch, object, change)
+	if _, illegal := errors.AsType[*ConfigError](err); illegal && !isAPIName(object) {
+		return "", badObject(ch, object) // the event's fault, not the template's
+	}
+	if err != nil {
+		return "", err
+	}
+	return topic, e.cfg.Topics.use(topic, topicUser{kind: ch.kind(object), channel: ch.name, template: template})
+}
+
+// keyField finds the field that an object's records are keyed by.
+func (cd *codec) keyField(ch *channel, object, field string) (int, error) {
+	i := cd.root.find([]byte(field))
 	reason := ""
 	if i < 0 {
-		reason = "the schema " + cd.schema.FullName + " has no field " + strconv.Quote(ch.keyField)
+		reason = "the schema " + cd.schema.FullName + " has no field " + strconv.Quote(field)
 	} else if t := cd.root.fields[i].typ; t.text.op == opNone && t.number.op == opNone && t.boolean.op == opNone {
-		reason = "the field " + ch.keyField + " of " + cd.schema.FullName + " is " + t.expected + ", which is no key"
+		reason = "the field " + field + " of " + cd.schema.FullName + " is " + t.expected + ", which is no key"
 	}
 	if reason != "" {
-		return 0, &ConfigError{Setting: "key of " + ch.name, Reason: reason}
+		setting := "key of " + ch.name
+		if ch.entities[object].keyField != "" {
+			setting = "key of " + object + " on " + ch.name
+		}
+		return 0, &ConfigError{Setting: setting, Reason: reason}
 	}
 	return i, nil
 }

@@ -81,6 +81,38 @@ type ConfigError struct {
 
 func (e *ConfigError) Error() string { return e.Setting + ": " + e.Reason }
 
+// CollisionError says that records must not go to the topic which the
+// configuration gives them: it is the bridge's own, or Kafka cannot tell it from
+// another, or other records are in it and nothing says that both shall be.
+type CollisionError struct {
+	Topic   string // that the records would go to
+	Records string // whose they are; empty if that makes no difference
+	Setting string // what gives them the topic
+	With    string // the topic that has the name, or one which Kafka takes for the same
+	Own     bool   // With is the bridge's own
+
+	OtherRecords, OtherSetting string // of what else goes to With
+}
+
+func (e *CollisionError) Error() string {
+	same := ""
+	if e.Topic != e.With {
+		same = fmt.Sprintf("; Kafka creates no topic whose name differs from that of another only by '.' and '_', as it does from %q", e.With)
+	}
+	switch {
+	case e.Own && same == "":
+		return fmt.Sprintf("%s gives the topic %q, which is the bridge's own; try: another name", e.Setting, e.Topic)
+	case e.Own:
+		return fmt.Sprintf("%s gives the topic %q%s, which is the bridge's own; try: another name", e.Setting, e.Topic, same)
+	case same != "":
+		return fmt.Sprintf("%s would go to the topic %q by %s%s, the topic of %s by %s; try: another topic for one of them",
+			e.Records, e.Topic, e.Setting, same, e.OtherRecords, e.OtherSetting)
+	}
+	return fmt.Sprintf("%s would go to the topic %q by %s, where %s go by %s, and nothing says that they shall be in one; "+
+		"try: a topic of their own, or the topic's full name for both",
+		e.Records, e.Topic, e.Setting, e.OtherRecords, e.OtherSetting)
+}
+
 // BadEvent reports whether the event itself is at fault, so that setting it
 // aside is right. It is false where any other event would fail as well: an
 // unreachable endpoint, a refusing registry, a wrong configuration, an ended

@@ -20,7 +20,7 @@ type world struct {
 	channel  string
 	keep     bool
 	schema   *schemas.Schema
-	library  *library
+	hamba    *library
 	document jsonSchema
 	avro     *transform.Encoder
 	json     *transform.Encoder
@@ -47,7 +47,7 @@ func newWorld(tb testing.TB, dir, channel string, keep bool) *world {
 	cat := catalogOf(map[string]string{"id": text})
 	streams := map[string]transform.StreamOptions{channel: {Extras: keep}}
 	w := &world{
-		channel: channel, keep: keep, schema: s, library: newLibrary(tb, s), document: parseJSONSchema(tb, s),
+		channel: channel, keep: keep, schema: s, hamba: newLibrary(tb, s), document: parseJSONSchema(tb, s),
 		avro: newEncoder(tb, transform.Config{Schemas: cat, Streams: streams}),
 		json: newEncoder(tb, transform.Config{Schemas: cat, Streams: streams, Format: transform.JSON}),
 		raw:  newEncoder(tb, transform.Config{Schemas: cat, Format: transform.Raw}),
@@ -118,7 +118,7 @@ func (w *world) check(t *testing.T, payload []byte, valid bool) {
 	if err != nil {
 		t.Fatalf("an independent reader: %v\n%s", err, payload)
 	}
-	theirs, err := w.library.encode(want)
+	theirs, err := w.hamba.encode(want)
 	if err != nil {
 		t.Fatalf("the library: %v\n%s", err, payload)
 	}

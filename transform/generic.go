@@ -38,6 +38,7 @@ func (e *Encoder) generic(ctx context.Context, dst []*kgo.Record, ev *Event, ch 
 // putPlace puts channel and position into buf: the key of an event without
 // another.
 func (e *Encoder) putPlace(ev *Event, ch *channel) span {
+	e.startKey()
 	key := e.putString(ch.name)
 	e.putString("#")
 	key.end = e.putString(ev.Position).end

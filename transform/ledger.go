@@ -14,16 +14,31 @@ import (
 
 // The states of a hole in the ledger.
 const (
-	HoleOpen     = "open"
-	HoleRepaired = "repaired"
-	HoleWaived   = "waived"
+	HoleOpen      = "open"
+	HoleRepairing = "repairing" // what is missing is being fetched; it is not there yet
+	HoleRepaired  = "repaired"
+	HoleWaived    = "waived" // somebody decided to live with it
 )
+
+// Unfilled says whether data is missing that nobody has decided to do without. What
+// a state of a newer version means is not known, so it counts (I5).
+func (h *Hole) Unfilled() bool { return h.State != HoleRepaired && h.State != HoleWaived }
+
+// HoleReasons are all reasons that are written.
+func HoleReasons() []string {
+	return []string{
+		ReplayRefused, RetentionPassed, Starved, OrgChanged, BusReset,
+		GapEvent.String(), GapWildcard.String(), GapOverflow.String(),
+	}
+}
 
 // The reasons of holes. Those that gap events show have the names of [GapReason].
 const (
 	ReplayRefused   = "replay_id_refused" // the org refused the position
 	RetentionPassed = "retention_passed"  // the stream was away for longer than the org retains events
 	Starved         = "starvation"        // rows changed, and the org delivered no events of them
+	OrgChanged      = "org_changed"       // the org is another one, or lives elsewhere: its positions began anew
+	BusReset        = "bus_reset"         // what came behind the position does not follow it
 )
 
 // Hole is one entry of the gap ledger: something that a stream lacks, as far as

@@ -151,6 +151,7 @@ func (e *Encoder) putRowID(cd *codec) error {
 	if sl.kind == kindText {
 		text := e.scan.bytes(sl)
 		if isID(text) && len(text) >= 15 {
+			e.startKey()
 			key := e.put(text)
 			if len(text) == 15 {
 				e.buf = appendIDSuffix(e.buf, text)

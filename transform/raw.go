@@ -34,8 +34,8 @@ type rawField struct {
 }
 
 // rawFields are the keys that topic, key, headers and timestamp of a channel's
-// events are made of.
-func rawFields(ch *channel) []rawField {
+// events are made of. key is the field that a platform event's record is keyed by.
+func rawFields(ch *channel, key string) []rawField {
 	switch ch.family {
 	case pushTopics:
 		return []rawField{
@@ -46,8 +46,8 @@ func rawFields(ch *channel) []rawField {
 		return []rawField{{key: schemas.EventField, in: []rawField{{key: "createdDate", at: rawCreated}}}}
 	case platformEvents:
 		fields := []rawField{{key: "CreatedDate", at: rawCreated}}
-		if ch.keyField != "" && ch.keyField != "CreatedDate" {
-			fields = append(fields, rawField{key: ch.keyField, at: rawKey})
+		if key != "" && key != "CreatedDate" {
+			fields = append(fields, rawField{key: key, at: rawKey})
 		}
 		return fields
 	}
@@ -62,7 +62,15 @@ func rawFields(ch *channel) []rawField {
 // asked for, and no more of the payload is read than what topic, key and headers
 // are made of: what else is in it may be anything.
 func (e *Encoder) raw(ctx context.Context, dst []*kgo.Record, ev *Event, ch *channel) ([]*kgo.Record, Meta, error) {
-	if err := e.rawScan(ev, ch); err != nil {
+	object, key := ch.object, ""
+	var err error
+	if ch.family == platformEvents {
+		if object, err = e.rawObject(ctx, ev, ch); err != nil {
+			return dst, Meta{}, err
+		}
+		key = ch.key(object)
+	}
+	if err := e.rawScan(ev, ch, key); err != nil {
 		return dst, Meta{}, err
 	}
 	e.buf = append(e.buf[:0], ev.Payload...)
@@ -72,17 +80,14 @@ func (e *Encoder) raw(ctx context.Context, dst []*kgo.Record, ev *Event, ch *cha
 	s := &e.scan
 	cd := e.rawCodec(ev.SchemaID)
 	valueEnd := len(e.buf)
-	object, change := ch.object, ""
-	var err error
+	change := ""
 	switch {
 	case ch.family == pushTopics:
 		change = e.rawText(rawType)
 		cd.note.id = rawRow
 		err = e.putRowID(cd)
 	case ch.family == platformEvents:
-		if object, err = e.rawObject(ctx, ev, ch); err == nil {
-			e.putRawKey(ev, ch)
-		}
+		e.putRawKey(ev, ch, key)
 	default:
 		e.keys = append(e.keys[:0], e.putPlace(ev, ch))
 	}
@@ -164,15 +169,16 @@ func (e *Encoder) rawObject(ctx context.Context, ev *Event, ch *channel) (string
 }
 
 // putRawKey puts the key of a platform event's record into buf.
-func (e *Encoder) putRawKey(ev *Event, ch *channel) {
+func (e *Encoder) putRawKey(ev *Event, ch *channel, field string) {
 	s := &e.scan
 	at := rawKey
-	if ch.keyField == "CreatedDate" {
+	if field == "CreatedDate" {
 		at = rawCreated
 	}
 	var key span
+	e.startKey()
 	switch sl := &s.slots[at]; {
-	case ch.keyField == "":
+	case field == "":
 	case sl.kind == kindText:
 		key = e.put(s.bytes(sl))
 	case sl.kind != kindAbsent:
@@ -207,19 +213,24 @@ func (e *Encoder) putRawNumber(at int) span {
 }
 
 // rawScan reads what is looked for into the slots.
-func (e *Encoder) rawScan(ev *Event, ch *channel) error {
+func (e *Encoder) rawScan(ev *Event, ch *channel, key string) error {
 	s := &e.scan
 	s.p, s.header = ev.Payload, nil
 	s.ids, s.holes, s.extras = s.ids[:0], s.holes[:0], s.extras[:0]
 	s.slots = append(s.slots[:0], make([]slot, rawSlots)...)
-	if ch.raw == nil {
-		ch.raw = rawFields(ch)
+	fields, ok := ch.raw[key]
+	if !ok {
+		if ch.raw == nil {
+			ch.raw = make(map[string][]rawField)
+		}
+		fields = rawFields(ch, key)
+		ch.raw[key] = fields
 	}
 	i := s.space(0)
 	if s.at(i) != '{' {
 		return s.syntax(i, "an event's payload is an object")
 	}
-	_, err := s.look(i, ch.raw)
+	_, err := s.look(i, fields)
 	return err
 }
 

@@ -94,6 +94,7 @@ func (e *Encoder) platformEvent(ctx context.Context, dst []*kgo.Record, ev *Even
 	} else if key.end > key.start {
 		e.keys = append(e.keys, key)
 	} else if ev.UUID != "" {
+		e.startKey()
 		e.keys = append(e.keys, e.putString(ev.UUID))
 	} else {
 		e.keys = append(e.keys, e.putPlace(ev, ch))
@@ -131,7 +132,7 @@ func (e *Encoder) assemble(dst []*kgo.Record, p parts) []*kgo.Record {
 		b.headers = shared
 		b.headers[indexAt].Value = e.decimal(i / each)
 		b.record.Topic = p.r.topic
-		b.record.Key = cut(arena, e.keys[i/each])
+		b.record.Key = e.recordKey(arena, e.keys[i/each], p.r.keyID)
 		b.record.Headers = b.headers[:n:n]
 		b.record.Timestamp = p.at
 		if i%each == 0 {
@@ -217,6 +218,7 @@ func (e *Encoder) putKeys() error {
 		if !isID(text) {
 			return headerError("recordIds["+strconv.Itoa(i)+"]", quoted("the text", text), "a record id of 18 or 15 characters, or a wildcard such as 001*")
 		}
+		e.startKey()
 		key := e.put(text)
 		if len(text) == 15 {
 			e.buf = appendIDSuffix(e.buf, text)
@@ -273,6 +275,7 @@ func (e *Encoder) putKeyField(cd *codec, r *route) (span, error) {
 	s := &e.scan
 	sl := &s.slots[r.keyField]
 	t := cd.root.fields[r.keyField].typ
+	e.startKey()
 	switch sl.kind {
 	case kindText:
 		return e.put(s.bytes(sl)), nil

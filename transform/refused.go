@@ -10,7 +10,7 @@ import (
 // names it, is refused for good, though the event itself may be fine: the
 // registry calls it incompatible or shall not be given it, Salesforce does not know its id,
 // no schema can be made of a PushTopic, or the
-// configuration does not fit it. Setting such events aside one by one would be
+// configuration does not fit it or has no topic for it. Setting such events aside one by one would be
 // wrong; somebody must change something first.
 func SchemaRefused(err error) bool {
 	var (
@@ -19,8 +19,10 @@ func SchemaRefused(err error) bool {
 		unregistered *schemas.NotRegisteredError
 		topic        *schemas.TopicError
 		config       *ConfigError
+		collision    *CollisionError
 	)
-	if errors.As(err, &incompatible) || errors.As(err, &topic) || errors.As(err, &unregistered) || errors.As(err, &config) {
+	if errors.As(err, &incompatible) || errors.As(err, &topic) || errors.As(err, &unregistered) || errors.As(err, &config) ||
+		errors.As(err, &collision) {
 		return true
 	}
 	return errors.As(err, &fetch) && !schemas.Retryable(err)

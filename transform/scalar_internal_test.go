@@ -155,10 +155,10 @@ func TestTopicTemplates(t *testing.T) {
 		{"a b", "", `" " cannot be part of a topic's name`},
 		{"größe", "", "cannot be part of a topic's name"},
 	} {
-		tt, err := compileTopic("topic template", c.template)
+		tt, err := compileTopic("topic template", c.template, nil)
 		got := ""
 		if err == nil {
-			got, err = tt.topic("crm", "Account", "AccountChangeEvent", "UPDATE")
+			got, err = tt.topic(&topicNames{prefix: "crm", object: "Account", channel: "AccountChangeEvent", change: "UPDATE"})
 		}
 		checkTopic(t, c.template, got, err, c.want, c.err)
 	}
@@ -171,11 +171,11 @@ func TestTopicTemplates(t *testing.T) {
 		{"é", "X", "", "illegal"},
 		{"", "X", "X", ""},
 	} {
-		tt, err := compileTopic("topic template", "{{.Prefix}}{{.Object}}")
+		tt, err := compileTopic("topic template", "{{.Prefix}}{{.Object}}", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := tt.topic(c.prefix, c.object, "", "")
+		got, err := tt.topic(&topicNames{prefix: c.prefix, object: c.object})
 		checkTopic(t, c.prefix+c.object, got, err, c.want, c.err)
 	}
 }

@@ -175,27 +175,3 @@ func (l *SchemaLog) locate(ctx context.Context, w *changeWire, now *schemas.Sche
 		w.Subject, w.Version = &at.Subject, &at.Version
 	}
 }
-
-// TopicOf is the topic that cfg gives the records of an object on a channel. The
-// change type counts only where the template has it.
-func TopicOf(cfg Config, channel, object, changeType string) (string, error) {
-	template, setting := cfg.TopicTemplate, "topic template"
-	if own := cfg.Streams[channel].Topic; own != "" {
-		template, setting = own, "topic of "+channel
-	}
-	if template == "" {
-		template = DefaultTopicTemplate
-	}
-	compiled, err := compileTopic(setting, template)
-	if err != nil {
-		return "", err
-	}
-	ch, ok := newChannel(channel)
-	if !ok {
-		return "", &UnsupportedChannelError{Channel: channel}
-	}
-	if ch.object != "" {
-		object = ch.object
-	}
-	return compiled.topic(cfg.Prefix, object, ch.short, changeType)
-}

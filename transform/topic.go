@@ -2,6 +2,9 @@ package transform
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -12,17 +15,27 @@ const maxTopic = 249
 type topicPart struct {
 	literal string
 	name    string // of the placeholder, "" for a literal
+	group   int    // of {{.Match…}}: which group of the route's expression
 }
 
-// topicTemplate is a template of topic names, compiled.
+// topicTemplate is a template of topic names, compiled. Its setting tells it
+// from all others of a configuration.
 type topicTemplate struct {
 	setting string
 	text    string
 	parts   []topicPart
+	one     bool // it is for one object, whatever its text says
 }
 
-// compileTopic reads a template. setting names it in errors.
-func compileTopic(setting, text string) (*topicTemplate, error) {
+// topicNames is what the placeholders of a template stand for.
+type topicNames struct {
+	prefix, object, channel, change string
+	groups                          []string // what a route's expression matched
+}
+
+// compileTopic reads a template. setting names it in errors; match is the
+// expression of a route, nil for other templates.
+func compileTopic(setting, text string, match *regexp.Regexp) (*topicTemplate, error) {
 	t := &topicTemplate{setting: setting, text: text}
 	rest := text
 	for rest != "" {
@@ -37,14 +50,13 @@ func compileTopic(setting, text string) (*topicTemplate, error) {
 		if !closed {
 			return nil, &ConfigError{Setting: setting, Reason: fmt.Sprintf("%q has {{ without }}", text)}
 		}
-		name := strings.TrimSpace(inside)
-		switch name {
-		case ".Prefix", ".Object", ".Channel", ".ChangeType":
-			t.parts = append(t.parts, topicPart{name: name})
-		default:
+		part, ok := placeholder(strings.TrimSpace(inside), match)
+		if !ok {
 			return nil, &ConfigError{Setting: setting, Reason: fmt.Sprintf(
-				"%q: unknown placeholder {{%s}}; known are {{.Prefix}}, {{.Object}}, {{.Channel}}, {{.ChangeType}}", text, inside)}
+				"%q: unknown placeholder {{%s}}; known are {{.Prefix}}, {{.Object}}, {{.Channel}}, {{.ChangeType}}, "+
+					"and {{.Match1}} or {{.Match.name}} for the groups of a route", text, inside)}
 		}
+		t.parts = append(t.parts, part)
 		rest = tail
 	}
 	for _, p := range t.parts {
@@ -57,6 +69,38 @@ func compileTopic(setting, text string) (*topicTemplate, error) {
 		return nil, &ConfigError{Setting: setting, Reason: "is empty"}
 	}
 	return t, nil
+}
+
+const matchPlaceholder = ".Match"
+
+// placeholder knows what may stand between {{ and }}.
+func placeholder(name string, match *regexp.Regexp) (topicPart, bool) {
+	switch name {
+	case ".Prefix", ".Object", ".Channel", ".ChangeType":
+		return topicPart{name: name}, true
+	}
+	group, ok := strings.CutPrefix(name, matchPlaceholder)
+	if !ok || match == nil {
+		return topicPart{}, false
+	}
+	n := -1
+	if named, ok := strings.CutPrefix(group, "."); ok {
+		n = match.SubexpIndex(named)
+	} else if number, err := strconv.Atoi(group); err == nil && strconv.Itoa(number) == group && number <= match.NumSubexp() {
+		n = number
+	}
+	return topicPart{name: matchPlaceholder, group: n}, n > 0
+}
+
+// has reports whether the template has a placeholder.
+func (t *topicTemplate) has(name string) bool {
+	return slices.ContainsFunc(t.parts, func(p topicPart) bool { return p.name == name })
+}
+
+// fixed reports whether the template gives one name whatever comes, apart from
+// the type of change.
+func (t *topicTemplate) fixed() bool {
+	return !t.has(".Object") && !t.has(".Channel") && !t.has(matchPlaceholder)
 }
 
 // isAPIName reports whether a name can be one that Salesforce gives to objects
@@ -89,18 +133,20 @@ func illegalInTopic(r rune) bool {
 }
 
 // topic fills the template in.
-func (t *topicTemplate) topic(prefix, object, channel, change string) (string, error) {
+func (t *topicTemplate) topic(n *topicNames) (string, error) {
 	var b strings.Builder
 	for _, p := range t.parts {
 		switch p.name {
 		case ".Prefix":
-			b.WriteString(prefix)
+			b.WriteString(n.prefix)
 		case ".Object":
-			b.WriteString(object)
+			b.WriteString(n.object)
 		case ".Channel":
-			b.WriteString(channel)
+			b.WriteString(n.channel)
 		case ".ChangeType":
-			b.WriteString(change)
+			b.WriteString(n.change)
+		case matchPlaceholder:
+			b.WriteString(n.groups[p.group])
 		default:
 			b.WriteString(p.literal)
 		}

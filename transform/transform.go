@@ -88,6 +88,19 @@ type Config struct {
 	TopicTemplate string
 	// Prefix is what {{.Prefix}} stands for.
 	Prefix string
+	// TopicMap has the topic templates of single objects, by {{.Object}}.
+	TopicMap map[string]string
+	// TopicRoutes are for the objects that TopicMap has not: the first that
+	// matches counts. TopicTemplate is for those that none matches.
+	TopicRoutes []TopicRoute
+	// OwnTopics are those that no records of events may go to, or to a topic whose
+	// name Kafka cannot tell from one of them.
+	OwnTopics []string
+	// Topics is what all encoders of a process share, so that what one sends
+	// somewhere the others know; nil for a table of the encoder's own.
+	Topics *Topics
+	// KeyFormat is how record keys are written. AvroKeys needs a Registry.
+	KeyFormat KeyFormat
 	// Streams has what differs for single channels, by channel.
 	Streams map[string]StreamOptions
 	// Tombstone says for a topic whether a DELETE is followed by a tombstone;
@@ -123,13 +136,16 @@ func (c *Config) ValueSchema(channel string, s *schemas.Schema) (*schemas.Schema
 
 // StreamOptions are the settings of one channel.
 type StreamOptions struct {
-	// Topic template in place of [Config.TopicTemplate]; empty for that.
+	// Topic template in place of all that [Config] says of topics; empty for that.
 	Topic string
 	// KeyField is the top-level field whose value is the record key; empty for
 	// the EventUuid. For platform events only: the records of a change event
 	// are keyed by record id. An event without a value in the field is keyed
 	// as if none were configured; one whose schema lacks it is a [*ConfigError].
 	KeyField string
+	// Entities has what differs for single entities, by entity name of a change
+	// event or API name of a platform event.
+	Entities map[string]EntityOptions
 	// Extras keeps the keys that an event has and its schema lacks, in place of
 	// [*UnknownFieldError]: the value's schema is then Salesforce's with one more
 	// field at the end, see [schemas.WithExtras].

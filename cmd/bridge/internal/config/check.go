@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -322,7 +323,14 @@ func (w *walker) checkTopics(c *Config) {
 	templates := []string{c.Topics.Template}
 	for _, s := range c.Streams {
 		templates = append(templates, s.Topic)
+		for _, e := range s.Entities {
+			templates = append(templates, e.Topic)
+		}
 	}
+	for _, r := range c.Topics.Routes {
+		templates = append(templates, r.Topic)
+	}
+	templates = slices.AppendSeq(templates, maps.Values(c.Topics.Map))
 	usesPrefix := func(template string) bool { return usesPlaceholder(template, "Prefix") }
 	if path := "topics.prefix"; w.given(path) && !w.bad["topics.template"] && !slices.ContainsFunc(templates, usesPrefix) {
 		w.warn(path, "is not used by topics.template", "{{.Prefix}} in the template")
@@ -330,15 +338,11 @@ func (w *walker) checkTopics(c *Config) {
 	if path := "internal_topics.settings.cleanup.policy"; w.given(path) {
 		w.fail(w.line(path), path, "cannot be set: the bridge's positions need a compacted topic", "its removal")
 	}
-	own := []string{c.Name + ".positions", c.Name + ".gaps", c.Name + ".schema-changes"}
-	if path := "dead_letter.topic"; w.given(path) && slices.Contains(own, c.DeadLetter.Topic) {
-		w.fail(w.line(path), path, quote(c.DeadLetter.Topic)+" is the bridge's own topic", c.Name+".dead-letter")
-	}
-	for i, s := range c.Streams {
-		if path := index("streams", i) + ".topic"; s.Topic != "" && slices.Contains(append(own, c.DeadLetter.Topic), s.Topic) {
-			w.fail(w.line(path), path, quote(s.Topic)+" is the bridge's own topic", "another name")
-		}
-	}
+	w.checkOwnTopics(c)
+	w.checkEntities(c)
+	w.checkRoutes(c)
+	w.checkKeyFormat(c)
+	w.checkMeetings(c)
 	if c.Registry.URL != "" && (c.Format == FormatAvro || c.Registry.JSONSchema) && c.Registry.SubjectStrategy == SubjectTopic {
 		w.checkSubjects(c)
 	}
@@ -349,20 +353,19 @@ func (w *walker) checkTopics(c *Config) {
 // incompatible with the first.
 func (w *walker) checkSubjects(c *Config) {
 	const trouble, hint = "puts several kinds of event into one topic, whose subject in the registry takes one", "registry.subject_strategy: topic_record"
-	taken, told := map[string]bool{}, map[string]bool{}
-	for i, s := range c.Streams {
-		template, path := s.Topic, index("streams", i)+".topic"
-		if template == "" {
-			template, path = c.Topics.Template, "topics.template"
-		}
-		if usesPlaceholder(template, "Object") || w.bad[path] {
-			continue
-		}
-		several := s.Multi || taken[template] && !usesPlaceholder(template, "Channel")
-		taken[template] = true
-		if several && !told[path] {
-			told[path] = true
-			w.warn(path, trouble, hint)
+	taken, told := map[string]string{}, map[string]bool{}
+	for i := range c.Streams {
+		for _, r := range c.rules(i) {
+			if usesPlaceholder(r.template, "Object") || usesMatch(r.template) || w.bad[r.path] {
+				continue
+			}
+			whose, again := taken[r.template]
+			several := r.object == "" || again && !usesPlaceholder(r.template, "Channel") && whose != c.Streams[i].recordsOf(r.object)
+			taken[r.template] = c.Streams[i].recordsOf(r.object)
+			if several && !told[r.path] {
+				told[r.path] = true
+				w.warn(r.path, trouble, hint)
+			}
 		}
 	}
 }

@@ -59,56 +59,6 @@ func isTopicByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-'
 }
 
-// checkTemplate wants topic-safe text around the known placeholders, written
-// {{.Name}}, blanks allowed.
-func checkTemplate(s string) *valueError {
-	if !strings.Contains(s, "{{") {
-		return checkTopic(s)
-	}
-	rest := s
-	for rest != "" {
-		before, after, open := strings.Cut(rest, "{{")
-		if wrong := checkTopic(before); wrong != nil && before != "." && before != ".." {
-			return &valueError{message: quote(s) + " does not make topic names: letters, digits and . _ - only, around the placeholders"}
-		}
-		if !open {
-			return nil
-		}
-		inside, tail, closed := strings.Cut(after, "}}")
-		if !closed {
-			return &valueError{message: quote(s) + ` has a "{{" without its "}}"`}
-		}
-		field := strings.TrimSpace(inside)
-		if !isPlaceholder(field) {
-			wrong := &valueError{message: fmt.Sprintf("there is no placeholder %s; the placeholders are %s", quote("{{"+inside+"}}"), strings.Join(placeholders(), ", "))}
-			if near, ok := nearest("{{."+strings.TrimLeft(field, ".")+"}}", placeholders()); ok {
-				wrong.hint = near
-			}
-			return wrong
-		}
-		rest = tail
-	}
-	return nil
-}
-
-func placeholders() []string {
-	return []string{"{{.Prefix}}", "{{.Object}}", "{{.Channel}}", "{{.ChangeType}}"}
-}
-
-func isPlaceholder(field string) bool {
-	for _, p := range placeholders() {
-		if p == "{{"+field+"}}" {
-			return true
-		}
-	}
-	return false
-}
-
-// usesPlaceholder says whether a checked template has {{.<name>}}.
-func usesPlaceholder(template, name string) bool {
-	return strings.Contains(strings.Join(strings.Fields(template), ""), "{{."+name+"}}")
-}
-
 // checkAPIVersion wants 66.0: no v, one decimal, at least Salesforce's oldest
 // streaming version (Streaming API guide, error codes: "37.0 and later").
 func checkAPIVersion(s string) *valueError {

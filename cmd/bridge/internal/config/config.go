@@ -76,8 +76,9 @@ type Stream struct {
 	Kind       ChannelKind
 	Multi      bool // the channel carries several event types
 	Start      Start
-	Topic      string // template in place of Topics.Template; "" for that
-	Key        string // field of a platform event; "" is the event's UUID
+	Topic      string   // template in place of Topics.Template; "" for that
+	Key        string   // field of a platform event; "" is the event's UUID
+	Entities   []Entity // of a channel with several event types, in the file's order
 	OnExpired  OnExpired
 	Envelope   Envelope
 	OnBadEvent OnBadEvent
@@ -86,6 +87,13 @@ type Stream struct {
 	// OnStarvation is StarvationIgnore for what is not change data: it has no rows.
 	OnStarvation OnStarvation
 	Retention    time.Duration // how long Salesforce keeps its events
+}
+
+// Entity is what differs for one entity of a channel that carries several.
+type Entity struct {
+	Name  string // API name: Account, Order__e
+	Topic string // template in place of that of the stream; "" for that
+	Key   string // field in place of that of the stream; "" for that
 }
 
 // StartAt says where a stream without a stored position begins.
@@ -154,6 +162,7 @@ type Kafka struct {
 	TLS                TLS
 	SASL               SASL
 	TransactionTimeout time.Duration
+	SessionTimeout     time.Duration // how long an instance may be silent
 	Compression        Compression
 }
 
@@ -198,6 +207,7 @@ type Registry struct {
 	AutoRegister    bool
 	JSONSchema      bool // of format json
 	OnIncompatible  OnIncompatible
+	Docs            Docs
 }
 
 // SubjectStrategy names the subject under which a schema is registered.
@@ -217,6 +227,15 @@ type OnIncompatible string
 const (
 	IncompatibleHalt       OnIncompatible = "halt"
 	IncompatibleNewSubject OnIncompatible = "new_subject"
+)
+
+// Docs says where the docs of registered schemas come from.
+type Docs string
+
+// Where they come from.
+const (
+	DocsNone     Docs = "none"
+	DocsDescribe Docs = "describe"
 )
 
 // Format is the encoding of record values.
@@ -252,11 +271,29 @@ const (
 type Topics struct {
 	Template          string // placeholders {{.Prefix}} {{.Object}} {{.Channel}} {{.ChangeType}}
 	Prefix            string
+	Map               map[string]string // templates of single objects, by API name
+	Routes            []TopicRoute      // for objects that Map has not: the first that matches
+	KeyFormat         KeyFormat
 	Create            bool
 	Partitions        int32 // -1 is the broker's default
 	ReplicationFactor int16 // -1 is the broker's default
 	Settings          map[string]string
 }
+
+// TopicRoute sends the objects whose whole API name matches to a topic.
+type TopicRoute struct {
+	Match string // regular expression
+	Topic string // template, which may have groups of Match: {{.Match1}}, {{.Match.name}}
+}
+
+// KeyFormat is the encoding of record keys.
+type KeyFormat string
+
+// The formats of keys.
+const (
+	KeyString KeyFormat = "string"
+	KeyAvro   KeyFormat = "avro"
+)
 
 // InternalTopics says how the bridge's own topics are made.
 type InternalTopics struct {

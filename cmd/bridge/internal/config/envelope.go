@@ -32,17 +32,11 @@ func (w *walker) checkEnvelopes(c *Config) {
 
 // checkMixture warns of a topic whose records would be of two envelopes.
 func (w *walker) checkMixture(c *Config) {
-	template := func(s Stream) string {
-		if s.Topic != "" {
-			return s.Topic
-		}
-		return c.Topics.Template
-	}
+	rules := make([][]topicRule, len(c.Streams))
 	for i, s := range c.Streams {
+		rules[i] = c.rules(i)
 		for j, o := range c.Streams[:i] {
-			meet := template(s) == template(o) && !usesPlaceholder(template(s), "Channel") &&
-				(!usesPlaceholder(template(s), "Object") || s.Kind == o.Kind && (s.Multi || o.Multi))
-			if meet && s.Envelope != o.Envelope && s.Channel != "" {
+			if s.Envelope != o.Envelope && s.Channel != "" && c.mayMeet(rules[i], rules[j]) {
 				path := index("streams", i) + ".channel"
 				w.warn(path, fmt.Sprintf("its records have the envelope %s and may go to the same topic as those of %s, which have %s", s.Envelope, index("streams", j), o.Envelope), "one envelope, or a topic of its own")
 				break
@@ -60,6 +54,7 @@ func (w *walker) checkJSONSchema(c *Config) {
 		w.fail(w.line(path), path, "is for format json; this is "+string(c.Format), "format: json, or its removal")
 	case c.Registry.JSONSchema:
 		w.needs(url, c.Registry.URL == "", "by json_schema", "url: http://localhost:8081")
+	case c.Topics.KeyFormat == KeyAvro: // it is the keys' registry
 	case c.Format == FormatJSON && c.Registry.URL != "":
 		w.warn(url, "is not used by format json", "its removal, or json_schema: true")
 	case c.Format == FormatRaw && c.Registry.URL != "":

@@ -36,6 +36,7 @@ func Parse(data []byte, name string, env Env) (*Config, []Problem) {
 		root:     schema(new(Config)),
 		lines:    map[string]int{},
 		bad:      map[string]bool{},
+		referred: map[string]bool{},
 		problems: []Problem{},
 	}
 	if root := w.document(data); root != nil {

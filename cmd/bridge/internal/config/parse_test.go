@@ -39,14 +39,14 @@ func TestDefaults(t *testing.T) {
 		}},
 		Kafka: Kafka{
 			Brokers: []string{"localhost:9092"}, ClientID: "bridge-acme", TLS: TLS{KeyPEM: NewSecret("")},
-			TransactionTimeout: time.Minute, Compression: CompressionLZ4,
+			TransactionTimeout: time.Minute, SessionTimeout: 6 * time.Second, Compression: CompressionLZ4,
 		},
-		Registry:        Registry{URL: "http://localhost:8081", SubjectStrategy: SubjectTopic, AutoRegister: true, OnIncompatible: IncompatibleHalt, TLS: TLS{KeyPEM: NewSecret("")}},
+		Registry:        Registry{URL: "http://localhost:8081", SubjectStrategy: SubjectTopic, AutoRegister: true, OnIncompatible: IncompatibleHalt, Docs: DocsNone, TLS: TLS{KeyPEM: NewSecret("")}},
 		Format:          FormatAvro,
 		Envelope:        EnvelopeEvent,
 		Delivery:        ExactlyOnce,
 		Lanes:           4,
-		Topics:          Topics{Template: "{{.Prefix}}.{{.Object}}", Prefix: "salesforce", Create: true, Partitions: 6, ReplicationFactor: -1},
+		Topics:          Topics{Template: "{{.Prefix}}.{{.Object}}", Prefix: "salesforce", KeyFormat: KeyString, Create: true, Partitions: 6, ReplicationFactor: -1},
 		InternalTopics:  InternalTopics{Create: true, ReplicationFactor: -1},
 		DeadLetter:      DeadLetter{Topic: "acme.dead-letter"},
 		Batch:           Batch{MaxEvents: 1000, MaxBytes: 2 << 20},
@@ -91,8 +91,12 @@ func TestEveryFieldIsReachable(t *testing.T) {
 // compare notes for each field under a whether b's differs from it.
 func compare(reached map[string]bool, name string, a, b reflect.Value) {
 	if a.Kind() == reflect.Slice && a.Type().Elem().Kind() == reflect.Struct {
+		first := reflect.Zero(a.Type().Elem())
+		if a.Len() > 0 {
+			first = a.Index(0)
+		}
 		for i := range b.Len() {
-			compare(reached, name, a.Index(0), b.Index(i))
+			compare(reached, name, first, b.Index(i))
 		}
 		return
 	}

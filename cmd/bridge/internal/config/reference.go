@@ -46,9 +46,13 @@ func writeFields(b *strings.Builder, indent string, fields []field) {
 		case f.section != nil:
 			b.WriteString(indent + f.key + ":\n")
 			writeFields(b, indent+"  ", f.section)
+		case f.items != nil && f.optional:
+			writeUnset(b, indent, f.key+":\n  -", f.items(1)[0])
 		case f.items != nil:
 			b.WriteString(indent + f.key + ":\n" + indent + "  -\n")
 			writeFields(b, indent+"    ", f.items(1)[0])
+		case f.named != nil:
+			writeUnset(b, indent, f.key+":\n  "+f.example+":", f.named([]string{f.example})[0])
 		default:
 			writeComment(b, indent, notation(f))
 			comment := ""
@@ -57,6 +61,16 @@ func writeFields(b *strings.Builder, indent string, fields []field) {
 			}
 			b.WriteString(indent + comment + f.key + ": " + shown(f) + "\n")
 		}
+	}
+}
+
+// writeUnset shows a list of sections, or sections by name, that are optional: all
+// is a comment.
+func writeUnset(b *strings.Builder, indent, head string, fields []field) {
+	var inner strings.Builder
+	writeFields(&inner, "    ", fields)
+	for line := range strings.Lines(head + "\n" + inner.String()) {
+		b.WriteString(indent + "#" + line)
 	}
 }
 

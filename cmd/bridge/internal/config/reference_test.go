@@ -44,7 +44,7 @@ func TestSchema(t *testing.T) {
 	visit("", schema(new(Config)), func(path string, f field) {
 		n++
 		kinds := 0
-		for _, set := range []bool{f.value != nil, f.list != nil, f.table != nil, f.section != nil, f.items != nil} {
+		for _, set := range []bool{f.value != nil, f.list != nil, f.table != nil, f.section != nil, f.items != nil, f.named != nil} {
 			if set {
 				kinds++
 			}
@@ -54,7 +54,7 @@ func TestSchema(t *testing.T) {
 			t.Errorf("%s has %d kinds", path, kinds)
 		case f.meaning == "" || !strings.HasSuffix(f.meaning, "."):
 			t.Errorf("%s: meaning %q is not a sentence", path, f.meaning)
-		case f.section != nil || f.items != nil:
+		case f.section != nil || f.items != nil && !f.optional:
 		case f.required && f.def != "":
 			t.Errorf("%s is required and has a default", path)
 		case f.def == "" && f.example == "":
@@ -91,6 +91,9 @@ func visit(path string, fields []field, do func(path string, f field)) {
 		visit(p, f.section, do)
 		if f.items != nil {
 			visit(p+"[]", f.items(1)[0], do)
+		}
+		if f.named != nil {
+			visit(p+".NAME", f.named([]string{"NAME"})[0], do)
 		}
 	}
 }

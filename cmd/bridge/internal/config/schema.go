@@ -12,7 +12,7 @@ const registryNone = "none"
 // knows a key: the walker fills a Config through it, and the reference is
 // printed from it.
 //
-// Exactly one of value, list, table, section and items is set.
+// Exactly one of value, list, table, section, items and named is set.
 type field struct {
 	key      string
 	meaning  string
@@ -26,7 +26,13 @@ type field struct {
 	list    *list
 	table   *map[string]string
 	section []field
-	items   func(n int) [][]field // makes n sections and returns the fields of each
+	items   func(n int) [][]field          // makes n sections and returns the fields of each
+	named   func(names []string) [][]field // the same of a section for each of some names
+
+	// Of table and named: what a name must be, nil for any. Of table: what a value is,
+	// nil for any text.
+	name  func(string) *valueError
+	entry func(p *string) *scalar
 }
 
 // list is a sequence of scalars of one kind.
@@ -49,7 +55,7 @@ func schema(c *Config) []field {
 				fields[i] = streamFields(&c.Streams[i])
 			}
 			return fields
-		}, meaning: "The channels that are read, each once."},
+		}, example: "a list of sections, each with a channel", meaning: "The channels that are read, each once."},
 		{key: "kafka", section: kafkaFields(&c.Kafka),
 			meaning: "The Kafka cluster that is written."},
 		{key: "registry", section: registryFields(&c.Registry),
@@ -146,9 +152,18 @@ func streamFields(s *Stream) []field {
 		{key: "start", def: "latest", value: startPoint(&s.Start),
 			meaning: "Where a stream without a stored position begins: with what comes from now on, with all that Salesforce still retains, or after a replay id. A stored position always wins."},
 		{key: "topic", derived: "topics.template", example: "crm.accounts", optional: true, value: checked(&s.Topic, "template", checkTemplate),
-			meaning: "Topic of this stream's records, in place of topics.template, with the same placeholders."},
+			meaning: "Topic of this stream's records, in place of all that topics says, with the placeholders of topics.template."},
 		{key: "key", derived: "the event's UUID", example: "Order_Number__c", optional: true, value: checked(&s.Key, "field", checkField),
 			meaning: "Field of a platform event that becomes the record's key. Records of change events and PushTopics are keyed by record id, those of generic channels by channel and replay id, always."},
+		{key: "entities", optional: true, name: checkEntity, named: func(names []string) [][]field {
+			s.Entities = make([]Entity, len(names))
+			fields := make([][]field, len(names))
+			for i, name := range names {
+				s.Entities[i].Name = name
+				fields[i] = entityFields(&s.Entities[i])
+			}
+			return fields
+		}, example: "Account", meaning: "What differs for single entities of a channel that carries several (/data/ChangeEvents, /data/Sales__chn, /event/Orders__chn), by the entity's API name: Account, Invoice__c, Order__e."},
 		{key: "envelope", derived: "envelope", example: string(EnvelopeFlat), optional: true, value: choice(&s.Envelope, EnvelopeEvent, EnvelopeFlat, EnvelopeDebezium),
 			meaning: "Shape of this stream's values, in place of the envelope for all. For /data/ and /event/ channels only."},
 		{key: "on_expired", def: string(ExpiredEarliest), value: choice(&s.OnExpired, ExpiredEarliest, ExpiredLatest, ExpiredHalt),
@@ -161,6 +176,24 @@ func streamFields(s *Stream) []field {
 			meaning: "What to do when rows were changed and no event comes. session begins a new session after the stored position, resubscribe only a new subscription; tip subscribes to new events and enters the hole into the gap ledger; alarm tells it and does nothing; ignore does not watch the stream. For /data/ channels only: others have no rows to compare with."},
 		{key: "retention", derived: "24h for /topic/ and /u/ channels, 72h for others", example: "24h", optional: true, value: duration(&s.Retention, time.Hour, 7*24*time.Hour),
 			meaning: "How long Salesforce keeps the stream's events, for telling when they begin to be lost. It is 24h also for standard-volume platform events of the old kind."},
+	}
+}
+
+func entityFields(e *Entity) []field {
+	return []field{
+		{key: "topic", derived: "that of the stream", example: "crm.accounts", optional: true, value: checked(&e.Topic, "template", checkTemplate),
+			meaning: "Topic of this entity's records, in place of the stream's and of all that topics says."},
+		{key: "key", derived: "that of the stream", example: "Order_Number__c", optional: true, value: checked(&e.Key, "field", checkField),
+			meaning: "Field of a platform event that becomes the record's key, in place of the stream's."},
+	}
+}
+
+func routeFields(r *TopicRoute) []field {
+	return []field{
+		{key: "match", required: true, example: `(\w+?)__\w+`, value: checked(&r.Match, "regular expression", checkExpression),
+			meaning: "Regular expression (RE2) that the whole of an object's API name must match: Account matches Account alone, Account.* what begins so."},
+		{key: "topic", required: true, example: `"crm.{{.Match1}}"`, value: checked(&r.Topic, "template", checkRouteTemplate),
+			meaning: "Topic of what matches, with the placeholders of topics.template and those of the expression's groups: {{.Match1}} by number, {{.Match.name}} of (?P<name>…)."},
 	}
 }
 
@@ -189,6 +222,8 @@ func kafkaFields(k *Kafka) []field {
 			meaning: "Authentication by user name and password. Without a mechanism there is none."},
 		{key: "transaction_timeout", def: "60s", value: duration(&k.TransactionTimeout, time.Second, 15*time.Minute),
 			meaning: "After how long the broker aborts a transaction whose producer has gone. It must not exceed the broker's transaction.max.timeout.ms."},
+		{key: "session_timeout", def: "6s", value: duration(&k.SessionTimeout, time.Second, 5*time.Minute),
+			meaning: "How long an instance may be silent before Kafka gives its lanes to others. Brokers refuse less than their group.min.session.timeout.ms, which is 6 seconds unless set otherwise."},
 		{key: "compression", def: string(CompressionLZ4), value: choice(&k.Compression, CompressionNone, CompressionGzip, CompressionSnappy, CompressionLZ4, CompressionZstd),
 			meaning: "Compression of produced batches."},
 	}
@@ -227,6 +262,8 @@ func registryFields(r *Registry) []field {
 			meaning: "Whether format json registers a JSON Schema of its records. Each value then begins with the five bytes that say which, as those of Confluent's JSON Schema serializer do."},
 		{key: "on_incompatible", def: string(IncompatibleHalt), value: choice(&r.OnIncompatible, IncompatibleHalt, IncompatibleNewSubject),
 			meaning: "What to do with a schema that its subject refuses as incompatible: halt the stream, with the differences in the message, or go on under <subject>-v2 (-v3, … if that refuses it too). Its records stay in the same topic and carry the id of their schema as always."},
+		{key: "docs", def: string(DocsNone), value: choice(&r.Docs, DocsNone, DocsDescribe),
+			meaning: "Docs in the schemas that are registered. none registers Salesforce's own remarks alone; describe adds the labels, types and help texts that the org has when a version is made, asked for once for each object. A difference in docs alone never makes a version, whatever this says, and a schema whose object cannot be described within 5 seconds is registered without."},
 	}
 }
 
@@ -250,7 +287,19 @@ func tlsFields(t *TLS) []field {
 func topicFields(t *Topics) []field {
 	return []field{
 		{key: "template", def: "{{.Prefix}}.{{.Object}}", value: checked(&t.Template, "template", checkTemplate),
-			meaning: "Name of a record's topic. Placeholders: {{.Prefix}}, {{.Object}} (Account, Order__e), {{.Channel}}, {{.ChangeType}}."},
+			meaning: "Topic of records for which a stream's own topic, map and routes say nothing. Placeholders: {{.Prefix}}, {{.Object}} (Account, Order__e), {{.Channel}}, {{.ChangeType}}."},
+		{key: "map", example: "{Account: crm.accounts}", optional: true, table: &t.Map, name: checkObject, entry: func(p *string) *scalar { return checked(p, "template", checkTemplate) },
+			meaning: "Topics of single objects, by what {{.Object}} is for them (Account, Order__e; u.a.b of /u/a/b), with the same placeholders. A stream's own topic wins over them."},
+		{key: "routes", optional: true, items: func(n int) [][]field {
+			t.Routes = make([]TopicRoute, n)
+			fields := make([][]field, n)
+			for i := range fields {
+				fields[i] = routeFields(&t.Routes[i])
+			}
+			return fields
+		}, example: "a list of sections, each with match and topic", meaning: "Topics of objects that map does not name. The first route that matches counts, and template if none does."},
+		{key: "key_format", def: string(KeyString), value: choice(&t.KeyFormat, KeyString, KeyAvro),
+			meaning: "Encoding of record keys. string is the text alone; avro is the text in Confluent's wire format, with the schema \"string\" registered under <topic>-key whatever registry.subject_strategy says, and needs a registry in every format (where registry.auto_register is false, with that schema in it). Dead letters and the bridge's own topics keep plain keys."},
 		{key: "prefix", def: "salesforce", value: checked(&t.Prefix, "text", checkTopic),
 			meaning: "The template's {{.Prefix}}."},
 		{key: "create", def: "true", value: boolean(&t.Create),

@@ -16,6 +16,7 @@ type walker struct {
 	root     []field // for hints about keys in the wrong place
 	lines    map[string]int
 	bad      map[string]bool
+	referred map[string]bool // paths whose values are those of references
 	merges   int
 	problems []Problem
 }
@@ -108,8 +109,11 @@ func (w *walker) missing(path string, pairs []pair, fields []field) {
 
 // exampleOf shows how a missing key could be written.
 func exampleOf(f field) string {
-	if f.items != nil {
-		return "a list of sections, each with a channel"
+	switch {
+	case f.items != nil:
+		return f.example
+	case f.named != nil:
+		return f.key + ": {" + f.example + ": {…}}"
 	}
 	return f.key + ": " + f.example
 }
@@ -137,6 +141,9 @@ func placesOf(key, path string, fields []field) (places []string) {
 		if f.items != nil {
 			places = append(places, placesOf(key, p+"[]", f.items(1)[0])...)
 		}
+		if f.named != nil {
+			places = append(places, placesOf(key, p+".NAME", f.named([]string{"NAME"})[0])...)
+		}
 	}
 	return places
 }
@@ -148,6 +155,8 @@ func (w *walker) field(path string, n *yaml.Node, f field) {
 		w.section(path, n, f.section)
 	case f.items != nil:
 		w.items(path, n, f)
+	case f.named != nil:
+		w.named(path, n, f)
 	case f.list != nil:
 		w.list(path, n, f)
 	case f.table != nil:
@@ -184,6 +193,45 @@ func (w *walker) items(path string, n *yaml.Node, f field) {
 	}
 }
 
+// named walks a mapping of names to sections.
+func (w *walker) named(path string, n *yaml.Node, f field) {
+	pairs := w.entries(path, n, f)
+	names := make([]string, len(pairs))
+	for i, pair := range pairs {
+		names[i] = pair.key
+	}
+	for i, fields := range f.named(names) {
+		p := join(path, names[i])
+		w.defaults(p, fields)
+		w.section(p, pairs[i].value, fields)
+	}
+}
+
+// entries returns the keys of a mapping whose names are free, after noting those
+// that are not as they must be.
+func (w *walker) entries(path string, n *yaml.Node, f field) []pair {
+	n = w.follow(n)
+	if isNull(n) {
+		return nil
+	}
+	if n.Kind != yaml.MappingNode {
+		w.fail(n.Line, path, "must be a section of keys, not "+describe(n), exampleOf(f))
+		return nil
+	}
+	pairs := w.pairs(path, n, 0)
+	for _, pair := range pairs {
+		p := join(path, pair.key)
+		w.lines[p] = pair.line
+		if f.name == nil {
+			continue
+		}
+		if wrong := f.name(pair.key); wrong != nil {
+			w.add(Error, pair.line, p, wrong.guard(pair.key))
+		}
+	}
+	return pairs
+}
+
 func (w *walker) list(path string, n *yaml.Node, f field) {
 	for i, node := range w.sequence(path, n, f) {
 		p := index(path, i)
@@ -203,23 +251,22 @@ func (w *walker) list(path string, n *yaml.Node, f field) {
 }
 
 func (w *walker) table(path string, n *yaml.Node, f field) {
-	n = w.follow(n)
-	if isNull(n) {
-		return
-	}
-	if n.Kind != yaml.MappingNode {
-		w.fail(n.Line, path, "must be a section of keys, not "+describe(n), f.key+": "+f.example)
-		return
-	}
 	table := map[string]string{}
-	for _, pair := range w.pairs(path, n, 0) {
+	for _, pair := range w.entries(path, n, f) {
+		var value string
+		entry := text(&value)
+		if f.entry != nil {
+			entry = f.entry(&value)
+		}
 		p := join(path, pair.key)
-		w.lines[p] = pair.line
-		if value, ok := w.value(p, pair.value, field{key: pair.key, value: text(new(string))}); ok {
-			table[pair.key] = value.text
+		w.scalar(p, pair.value, field{key: pair.key, value: entry})
+		if !w.bad[p] {
+			table[pair.key] = value
 		}
 	}
-	*f.table = table
+	if len(table) > 0 {
+		*f.table = table
+	}
 }
 
 func (w *walker) scalar(path string, n *yaml.Node, f field) {
@@ -277,6 +324,7 @@ func (w *walker) value(path string, n *yaml.Node, f field) (resolved, bool) {
 		return resolved{}, false
 	}
 	value := resolved{text: out, written: n.Value, referred: referred}
+	w.referred[path] = referred
 	if !referred && !slices.Contains(s.tags, n.ShortTag()) {
 		message, hint := "must be "+s.what+", not "+describe(n), ""
 		if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 && s.set(out) == nil {
