@@ -34,6 +34,11 @@ var suite = map[string]func(t *testing.T, brokers []string){
 	"OverwrittenIsForgotten": testOverwritten,
 	"RecreatedTopic":         testRecreated,
 	"DeletedTopic":           testDeleted,
+	"Index":                  testIndex,
+	"Notes":                  testNotes,
+	"GroupShares":            testGroupShares,
+	"GroupCutOff":            testGroupCutOff,
+	"GroupMembers":           testGroupMembers,
 }
 
 func TestOnFake(t *testing.T) {
@@ -312,7 +317,7 @@ func testMisplaced(t *testing.T, brokers []string) {
 	wantError[*LaneCountError](t, err, false)
 	cfg.Lanes = 5
 	_, err = Open(testCtx(t), cfg)
-	e := wantError[*MisplacedKeyError](t, err, false, "number of partitions was changed", "export")
+	e := wantError[*MisplacedKeyError](t, err, false, "number of partitions was changed", "bridge positions migrate")
 	if LaneOf(e.Key, 5) != e.Want || LaneOf(e.Key, 4) != e.Partition || e.Want == e.Partition {
 		t.Errorf("%+v", e)
 	}

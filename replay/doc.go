@@ -23,7 +23,8 @@
 //	{"v":1,"org":"00D…","token":"…"}
 //
 // A stream that was told to begin at a time has "since", without a position until
-// its first event. A position that is not valid UTF-8 is written as "position_base64". An empty
+// its first event. "org_instance" and "generation" say on which bus the position
+// was made. A position that is not valid UTF-8 is written as "position_base64". An empty
 // event_time or updated is left out. A null value deletes the entry. Any other
 // key, version or field is an [*UnreadableError]: a newer program wrote it, and
 // what it meant cannot be guessed.
@@ -57,6 +58,30 @@
 //
 // It carries a random token, so that an older barrier is not taken for it.
 //
+// # Another number of lanes
+//
+// A [Migration] moves the positions, and whatever lies beside them, to the number
+// of lanes that its Config says, byte for byte. Each [Step] is decided by what the
+// topics hold, not by what was done before, so that it goes on wherever it was
+// interrupted. From its first change to its last one Open refuses, and so does
+// Load of a Store that was opened before. Who writes, and that nobody else does, is
+// the caller's to see to:
+//
+//	m, err := replay.OpenMigration(ctx, cfg)
+//	for {
+//		// the lanes' producers are open: whoever owned them is fenced
+//		plan, err := m.Look(ctx)
+//		if len(plan.Steps) == 0 {
+//			break
+//		}
+//		// if plan.Steps[0].Decisive(): each producer commits plan.Barrier(lane)
+//		err = m.Do(ctx, plan, write)
+//	}
+//
+// Kafka cannot take partitions away. Fewer lanes lead through a copy, the topic
+// <topic>.migrating: it is complete, says so and what it was made of, before the
+// topic is deleted, and is deleted when the new topic holds all of it.
+//
 // # What it does not do
 //
 // It does not produce, does not fence, does not watch the topic, does not
@@ -76,7 +101,10 @@
 //	topic missing, or not the one that was opened  *TopicMissingError     create or restore it
 //	cleanup.policy without compact or with delete *NotCompactedError     run the command that it names
 //	partitions are not as many as lanes           *LaneCountError        set lanes back, or migrate
-//	a stream's position lies in another partition *MisplacedKeyError     restore the partition count
+//	a stream's position lies in another partition *MisplacedKeyError     migrate
+//	a migration has not come to its end           *UnfinishedMigrationError  migrate
+//	a migration's copy and its topic do not fit   *CopyError             decide which one is right
+//	a key has two values, in two partitions       *AmbiguousError        decide which one is right
 //	positions of another org                      *OtherOrgError         another name, or remove them on purpose
 //	a record that this program cannot read        *UnreadableError       newer program, or remove the record
 //	an ACL is missing                             *AuthorizationError    grant what it names

@@ -35,6 +35,13 @@ type Entry struct {
 	Updated time.Time
 	Source  string // the kind of source that made the position: "cometd"
 	Owner   string // the instance that wrote it, for people
+	// OrgInstance is where the org lived when the position was made, by
+	// Salesforce's name for it (USA412); empty if that was not known. Elsewhere
+	// the position may be refused or, worse, mean something else.
+	OrgInstance string
+	// Generation counts how often the stream's positions have begun anew. Those of
+	// two generations have nothing to do with each other.
+	Generation int
 }
 
 // version of the values that this package writes, and the only one it reads.
@@ -52,6 +59,8 @@ type wireEntry struct {
 	Seen           *time.Time `json:"seen,omitempty"`
 	Updated        *time.Time `json:"updated,omitempty"`
 	Owner          string     `json:"owner,omitempty"`
+	OrgInstance    string     `json:"org_instance,omitempty"`
+	Generation     int        `json:"generation,omitempty"`
 }
 
 // wireBarrier is the value of a barrier record. The org is in it so that a lane
@@ -81,6 +90,9 @@ func encodeEntry(e Entry) []byte {
 		Seen:      timeOrNil(e.Seen),
 		Updated:   timeOrNil(e.Updated),
 		Owner:     strings.ToValidUTF8(e.Owner, "�"),
+
+		OrgInstance: strings.ToValidUTF8(e.OrgInstance, "�"),
+		Generation:  e.Generation,
 	}
 	if p := string(e.Position); utf8.ValidString(p) {
 		w.Position = p
@@ -91,12 +103,24 @@ func encodeEntry(e Entry) []byte {
 	return encode(w)
 }
 
+// Text is the entry as the topic holds it: one line of strict JSON with a version,
+// without the key.
+func (e Entry) Text() []byte { return encodeEntry(e) }
+
+// ReadEntry reads the text of the entry of a stream.
+func ReadEntry(k Key, text []byte) (Entry, error) {
+	if err := k.check(); err != nil {
+		return Entry{}, err
+	}
+	return decodeEntry(k, text)
+}
+
 func decodeEntry(k Key, value []byte) (Entry, error) {
 	var w wireEntry
 	if err := decode(value, &w); err != nil {
 		return Entry{}, err
 	}
-	e := Entry{Key: k, Position: Position(w.Position), Source: w.Source, Owner: w.Owner}
+	e := Entry{Key: k, Position: Position(w.Position), Source: w.Source, Owner: w.Owner, OrgInstance: w.OrgInstance, Generation: w.Generation}
 	if w.PositionBase64 != "" {
 		if w.Position != "" {
 			return Entry{}, errors.New("both position and position_base64 are set")

@@ -62,7 +62,7 @@ type LaneCountError struct {
 }
 
 func (e *LaneCountError) Error() string {
-	return fmt.Sprintf("position topic %q has %d partitions, but %d lanes are configured; set lanes to %d", e.Topic, e.Have, e.Want, e.Have)
+	return fmt.Sprintf("position topic %q has %d partitions, but %d lanes are configured; set lanes to %d, or move the positions to %d lanes: stop the bridge, then bridge positions migrate", e.Topic, e.Have, e.Want, e.Have, e.Want)
 }
 
 // OtherOrgError says that the topic holds positions of another org. They mean
@@ -92,7 +92,48 @@ type MisplacedKeyError struct {
 }
 
 func (e *MisplacedKeyError) Error() string {
-	return fmt.Sprintf("position of %q is in partition %d of topic %q (offset %d) and belongs in partition %d of %d: the number of partitions was changed; export the positions, create the topic anew with the lanes that you want, and import them", e.Key.String(), e.Partition, e.Topic, e.Offset, e.Want, e.Lanes)
+	return fmt.Sprintf("position of %q is in partition %d of topic %q (offset %d) and belongs in partition %d of %d: the number of partitions was changed; put the positions where they belong: stop the bridge, then bridge positions migrate", e.Key.String(), e.Partition, e.Topic, e.Offset, e.Want, e.Lanes)
+}
+
+// UnfinishedMigrationError says that a migration of the positions to another
+// number of lanes was interrupted: the copy that it works with is there, and the
+// topic may be missing, empty or old.
+type UnfinishedMigrationError struct {
+	Topic string
+	Copy  string // the topic that is there as long as a migration goes on
+}
+
+func (e *UnfinishedMigrationError) Error() string {
+	return fmt.Sprintf("the positions of topic %q are being moved to another number of lanes: topic %q exists; finish it, which loses nothing: bridge positions migrate", e.Topic, e.Copy)
+}
+
+// CopyError says that a migration cannot go on by itself, because the copy and
+// the topic do not fit together. Nothing was changed.
+type CopyError struct {
+	Topic string
+	Copy  string
+	Hint  string // what to try
+	Err   error
+}
+
+func (e *CopyError) Error() string {
+	return fmt.Sprintf("copy %q of position topic %q cannot be used: %v; %s", e.Copy, e.Topic, e.Err, e.Hint)
+}
+
+func (e *CopyError) Unwrap() error { return e.Err }
+
+// AmbiguousError says that a key has two values that differ, in two partitions. Which
+// one is right cannot be known: positions are opaque (I4).
+type AmbiguousError struct {
+	Topic      string
+	Key        string // at most 200 bytes of it
+	Partitions [2]int32
+	Offsets    [2]int64
+}
+
+func (e *AmbiguousError) Error() string {
+	return fmt.Sprintf("topic %q holds two values of %q that differ: partition %d (offset %d) and partition %d (offset %d); decide for one, and write a record without a value for that key into the partition of the other",
+		e.Topic, e.Key, e.Partitions[0], e.Offsets[0], e.Partitions[1], e.Offsets[1])
 }
 
 // UnreadableError says that a record of the topic is not one that this program
@@ -113,13 +154,18 @@ func (e *UnreadableError) Unwrap() error { return e.Err }
 
 // AuthorizationError says which ACL is missing.
 type AuthorizationError struct {
-	Operation string // Kafka's name: Read, Describe, DescribeConfigs, Create
+	Operation string // Kafka's name: Read, Describe, DescribeConfigs, Create, Alter, Delete
 	Topic     string
+	Group     string // instead of Topic
 	Err       error
 }
 
 func (e *AuthorizationError) Error() string {
-	return fmt.Sprintf("not authorised for %s on position topic %q: %v; try: kafka-acls.sh --add --allow-principal User:<user> --operation %s --topic %s", e.Operation, e.Topic, e.Err, e.Operation, e.Topic)
+	what, flag, name := "position topic", "--topic", e.Topic
+	if e.Group != "" {
+		what, flag, name = "consumer group", "--group", e.Group
+	}
+	return fmt.Sprintf("not authorised for %s on %s %q: %v; try: kafka-acls.sh --add --allow-principal User:<user> --operation %s %s %s", e.Operation, what, name, e.Err, e.Operation, flag, name)
 }
 
 func (e *AuthorizationError) Unwrap() error { return e.Err }
@@ -178,6 +224,7 @@ func Retryable(err error) bool {
 func isOurs(err error) bool {
 	return is[*ConfigError](err) || is[*TopicMissingError](err) || is[*NotCompactedError](err) ||
 		is[*LaneCountError](err) || is[*OtherOrgError](err) || is[*MisplacedKeyError](err) ||
+		is[*UnfinishedMigrationError](err) || is[*CopyError](err) || is[*AmbiguousError](err) ||
 		is[*UnreadableError](err) || is[*AuthorizationError](err) || is[*AuthenticationError](err) ||
 		is[*UnreachableError](err)
 }

@@ -49,6 +49,26 @@ func (b Barrier) matches(rec *kgo.Record) bool {
 	return err == nil && w.Token == b.token
 }
 
+// Followed waits until another barrier is committed behind b, which has been: by
+// then the lane has a new owner, who reads its positions. It ends with ctx, and with
+// nothing else while the brokers do not answer.
+func (s *Store) Followed(ctx context.Context, b Barrier) error {
+	start := time.Now()
+	r := s.reader(b.lane)
+	err := r.start(ctx)
+	for behind := false; err == nil; {
+		var got page
+		got, err = r.next(ctx, time.Second)
+		for _, rec := range got.records {
+			if behind && string(rec.Key) == barrierKey(b.lane) {
+				return nil
+			}
+			behind = behind || b.matches(rec)
+		}
+	}
+	return s.typed(err, fmt.Sprintf("waiting for the next owner of lane %d", b.lane), start)
+}
+
 // All returns every position that is committed when it is called, of all lanes.
 // It writes nothing and fences nobody, so that a lane that has an owner may
 // have moved on by the time it returns.
@@ -65,8 +85,17 @@ func (s *Store) All(ctx context.Context) (map[Key]Entry, error) {
 	return all, nil
 }
 
-// upToEnd reads a lane up to the end of its last finished transaction.
+// upToEnd returns what a lane holds at the end of its last finished transaction.
 func (s *Store) upToEnd(ctx context.Context, lane int32) (map[Key]Entry, error) {
+	last, err := s.latest(ctx, lane)
+	if err != nil {
+		return nil, err
+	}
+	return s.decode(lane, last)
+}
+
+// latest reads a lane up to the end of its last finished transaction.
+func (s *Store) latest(ctx context.Context, lane int32) (latest, error) {
 	r := s.reader(lane)
 	if err := r.start(ctx); err != nil {
 		return nil, err
@@ -88,7 +117,7 @@ func (s *Store) upToEnd(ctx context.Context, lane int32) (map[Key]Entry, error) 
 			break // what was between here and the end is compacted away
 		}
 	}
-	return s.decode(lane, last)
+	return last, nil
 }
 
 // latest holds the last record of each key. Nothing is judged before the whole
@@ -160,6 +189,18 @@ func (s *Store) decodeRecord(lane int32, r *kgo.Record) (Entry, bool, error) {
 		}
 		return Entry{}, false, nil
 	}
+	if strings.HasPrefix(key, indexPrefix) || strings.HasPrefix(key, notePrefix) {
+		org, err := s.decodeBeside(lane, r)
+		switch {
+		case isOurs(err):
+			return Entry{}, false, err
+		case err != nil:
+			return Entry{}, false, unreadable(err)
+		case org != s.cfg.Org:
+			return Entry{}, false, otherOrg(org)
+		}
+		return Entry{}, false, nil
+	}
 	k, err := ParseKey(key)
 	if err != nil {
 		return Entry{}, false, unreadable(err)
@@ -167,14 +208,32 @@ func (s *Store) decodeRecord(lane int32, r *kgo.Record) (Entry, bool, error) {
 	if k.Org != s.cfg.Org {
 		return Entry{}, false, otherOrg(k.Org)
 	}
-	if want := s.LaneOf(k); want != lane {
-		return Entry{}, false, &MisplacedKeyError{Topic: s.cfg.Topic, Key: k, Partition: lane, Want: want, Lanes: s.cfg.Lanes, Offset: r.Offset}
-	}
 	e, err := decodeEntry(k, r.Value)
 	if err != nil {
 		return Entry{}, false, unreadable(err)
 	}
+	// Last, so that a misplaced record is one that can be read and moved.
+	if want := s.LaneOf(k); want != lane {
+		return Entry{}, false, &MisplacedKeyError{Topic: s.cfg.Topic, Key: k, Partition: lane, Want: want, Lanes: s.cfg.Lanes, Offset: r.Offset}
+	}
 	return e, true, nil
+}
+
+// decodeBeside reads a record that is kept beside the positions, and returns whose
+// it is.
+func (s *Store) decodeBeside(lane int32, r *kgo.Record) (org string, err error) {
+	if key := string(r.Key); strings.HasPrefix(key, notePrefix) {
+		_, org, err = decodeNote(key, r.Value)
+		if err == nil && lane != noteLane {
+			err = fmt.Errorf("notes are in partition %d", noteLane)
+		}
+		return org, err
+	}
+	m, err := decodeMoment(string(r.Key), r.Value)
+	if want := s.LaneOf(m.Key); err == nil && m.Key.Org == s.cfg.Org && want != lane {
+		err = &MisplacedKeyError{Topic: s.cfg.Topic, Key: m.Key, Partition: lane, Want: want, Lanes: s.cfg.Lanes, Offset: r.Offset}
+	}
+	return m.Key.Org, err
 }
 
 func shorten(key []byte) string {

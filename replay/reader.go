@@ -90,6 +90,11 @@ func (r *reader) fetch(ctx context.Context, wait time.Duration) (page, error) {
 		if err != nil {
 			return page{}, err
 		}
+		// A lane loaded while the positions move to another number of lanes
+		// would lack those that have moved out of it.
+		if n := len(d.Partitions); n != r.s.cfg.Lanes {
+			return page{}, &LaneCountError{Topic: r.s.cfg.Topic, Have: n, Want: r.s.cfg.Lanes}
+		}
 		p, ok := d.Partitions[r.lane]
 		if !ok {
 			return page{}, kerr.UnknownTopicOrPartition
@@ -209,21 +214,27 @@ func (r *reader) gone(ctx context.Context, err error) error {
 // typed turns an error of the client into one of this package's types, or
 // leaves it as it is if it has one already or there is none that fits.
 func (s *Store) typed(err error, doing string, start time.Time) error {
+	return typed(err, doing, start, s.brokers, s.watch)
+}
+
+// typed gives an error of the client the type of this package that fits, if one
+// does.
+func typed(err error, doing string, start time.Time, brokers []string, w *watch) error {
 	switch {
 	case isOurs(err):
 		return err
 	case isSASL(err):
-		return &AuthenticationError{Brokers: s.brokers, Err: err}
+		return &AuthenticationError{Brokers: brokers, Err: err}
 	case !isTransport(err):
 		return err
 	}
-	e := &UnreachableError{Brokers: s.brokers, Doing: doing, Within: time.Since(start), Err: err}
+	e := &UnreachableError{Brokers: brokers, Doing: doing, Within: time.Since(start), Err: err}
 	if errors.Is(err, context.DeadlineExceeded) {
 		e.ctx = context.DeadlineExceeded
 	}
-	if last := s.watch.last(); last != nil {
+	if last := w.last(); last != nil {
 		if isSASL(last) {
-			return &AuthenticationError{Brokers: s.brokers, Err: last}
+			return &AuthenticationError{Brokers: brokers, Err: last}
 		}
 		e.Err = last
 	}

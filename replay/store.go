@@ -76,6 +76,12 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	return connect(ctx, cfg, "opening the position topic", (*Store).verify)
+}
+
+// connect makes the client and hands it to look, all within Config.OpenTimeout.
+func connect(ctx context.Context, cfg Config, doing string, look func(*Store, context.Context) error) (*Store, error) {
+	var err error
 	s := &Store{cfg: cfg, watch: &watch{}}
 	opts := append([]kgo.Opt{}, cfg.Client...)
 	opts = append(opts,
@@ -103,15 +109,31 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		pinged <- s.cl.Ping(octx)
 		close(pinged)
 	}()
-	if err := s.verify(octx, pinged); err != nil {
+	if err = answered(octx, pinged); err == nil {
+		err = look(s, octx)
+	}
+	if err != nil {
 		s.cl.Close()
 		<-pinged // closing ends it
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("opening position topic %q: %w", cfg.Topic, context.Cause(ctx))
 		}
-		return nil, s.typed(err, "opening the position topic", start)
+		return nil, s.typed(err, doing, start)
 	}
 	return s, nil
+}
+
+// answered waits for the result of a ping, which says what is wrong with a
+// connection, where other requests retry until their time is up. The ping itself
+// does not look at its context while a connection is set up, so the wait for it
+// has to.
+func answered(ctx context.Context, pinged <-chan error) error {
+	select {
+	case err := <-pinged:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -219,21 +241,24 @@ func compacted(policy string) bool {
 	return compact
 }
 
-// verify is Open's look at the topic. pinged gives the result of a ping, which
-// says what is wrong with a connection, where other requests retry until their
-// time is up. The ping itself does not look at its context while a connection
-// is set up, so the wait for it has to.
-func (s *Store) verify(ctx context.Context, pinged <-chan error) error {
-	select {
-	case err := <-pinged:
-		if err != nil {
-			return err
-		}
-	case <-ctx.Done():
-		return ctx.Err()
+// verify is Open's look at the topic.
+func (s *Store) verify(ctx context.Context) error {
+	if err := s.verifyTopic(ctx); err != nil {
+		return err
 	}
+	_, err := s.All(ctx)
+	return err
+}
+
+// verifyTopic looks at the topic, and not at what is in it.
+func (s *Store) verifyTopic(ctx context.Context) error {
 	detail, err := s.ready(ctx)
 	if err != nil {
+		return err
+	}
+	// After the topic was there: a copy exists before the topic is deleted, and
+	// until it is whole again. So whoever sees the topic halfway sees the copy.
+	if err := s.unfinished(ctx); err != nil {
 		return err
 	}
 	s.id = detail.ID
@@ -247,8 +272,7 @@ func (s *Store) verify(ctx context.Context, pinged <-chan error) error {
 	if !compacted(policy) {
 		return &NotCompactedError{Topic: s.cfg.Topic, Policy: policy}
 	}
-	_, err = s.All(ctx)
-	return err
+	return nil
 }
 
 // ready waits until the topic exists and all its partitions have a leader. It
@@ -261,6 +285,10 @@ func (s *Store) ready(ctx context.Context) (kadm.TopicDetail, error) {
 		case err == nil:
 			return detail, nil
 		case errors.Is(err, kerr.UnknownTopicOrPartition) && !created:
+			// A topic that a migration has deleted is not missing.
+			if err := s.unfinished(ctx); err != nil {
+				return kadm.TopicDetail{}, err
+			}
 			if err := s.create(ctx); err != nil {
 				return kadm.TopicDetail{}, err
 			}
@@ -280,7 +308,9 @@ func (s *Store) ready(ctx context.Context) (kadm.TopicDetail, error) {
 // lookUp returns what the brokers say about the topic now. A partition without
 // a leader is an error.
 func (s *Store) lookUp(ctx context.Context) (kadm.TopicDetail, error) {
-	details, err := s.adm.ListTopics(ctx, s.cfg.Topic)
+	// Asking for what we may do is what keeps the client from answering out of
+	// its memory, which may be older than the topic.
+	details, err := s.adm.ListTopics(kadm.WithAuthorizedOps(ctx), s.cfg.Topic)
 	if errors.Is(err, kerr.TopicAuthorizationFailed) {
 		return kadm.TopicDetail{}, &AuthorizationError{Operation: "Describe", Topic: s.cfg.Topic, Err: err}
 	}
@@ -303,11 +333,16 @@ func (s *Store) lookUp(ctx context.Context) (kadm.TopicDetail, error) {
 }
 
 func (s *Store) create(ctx context.Context) error {
+	if !s.cfg.Create {
+		return &TopicMissingError{Topic: s.cfg.Topic, Lanes: s.cfg.Lanes, Err: kerr.UnknownTopicOrPartition}
+	}
+	return s.makeTopic(ctx)
+}
+
+// makeTopic creates the topic as the configuration says, however often it is asked.
+func (s *Store) makeTopic(ctx context.Context) error {
 	missing := func(err error) error {
 		return &TopicMissingError{Topic: s.cfg.Topic, Lanes: s.cfg.Lanes, Err: err}
-	}
-	if !s.cfg.Create {
-		return missing(kerr.UnknownTopicOrPartition)
 	}
 	settings := make(map[string]*string, len(s.cfg.Settings))
 	for k, v := range s.cfg.Settings {

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +31,7 @@ type Collector struct {
 
 	streams       []streamMetric
 	deadlines     []deadlineMetric
+	openGaps      *prometheus.Desc
 	build         *prometheus.Desc
 	reconnects    *prometheus.Desc
 	tokenRequests *prometheus.Desc
@@ -38,6 +40,9 @@ type Collector struct {
 	questions     *prometheus.Desc
 	apiCalls      *prometheus.Desc
 	apiRemaining  *prometheus.Desc
+	lane          *prometheus.Desc
+	members       *prometheus.Desc
+	differing     *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
@@ -55,6 +60,7 @@ func NewCollector(version string, snapshot func() Snapshot, now func() time.Time
 		now:           now,
 		streams:       streamMetrics(),
 		deadlines:     deadlineMetrics(),
+		openGaps:      prometheus.NewDesc("bridge_gaps_open", "Gaps of the stream that the ledger has as open or being repaired, whoever entered them; absent if not known.", []string{"stream"}, nil),
 		build:         prometheus.NewDesc("bridge_build_info", "Always 1; the labels say which build runs.", []string{"version", "goversion"}, nil),
 		reconnects:    prometheus.NewDesc("bridge_reconnects_total", "Salesforce sessions that were begun again, by reason.", []string{"reason"}, nil),
 		tokenRequests: prometheus.NewDesc("bridge_token_requests_total", "Requests for a Salesforce access token, by result.", []string{"result"}, nil),
@@ -62,6 +68,9 @@ func NewCollector(version string, snapshot func() Snapshot, now func() time.Time
 		commitSeconds: prometheus.NewDesc("bridge_commit_duration_seconds", "Time that a successful commit to Kafka took.", nil, nil),
 		questions:     prometheus.NewDesc("bridge_watchdog_questions_total", "Questions to Salesforce whether rows changed while a stream was silent, by result.", []string{"result"}, nil),
 		apiCalls:      prometheus.NewDesc("bridge_salesforce_api_calls_total", "Requests sent to Salesforce's REST API, which count against the org's daily API requests.", nil, nil),
+		lane:          prometheus.NewDesc("bridge_lane_owned", "1 for each lane that this process owns; absent for the others.", []string{"lane"}, nil),
+		members:       prometheus.NewDesc("bridge_group_members", "Instances in the consumer group that shares out the lanes, as last seen.", nil, nil),
+		differing:     prometheus.NewDesc("bridge_group_differing_members", "Instances of them whose configuration is not this one's.", nil, nil),
 		apiRemaining:  prometheus.NewDesc("bridge_salesforce_api_requests_remaining", "Daily API requests that the org has left, as Salesforce last told; absent until it has.", nil, nil),
 	}
 }
@@ -125,7 +134,7 @@ func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range c.deadlines {
 		out <- m.desc
 	}
-	for _, d := range []*prometheus.Desc{c.build, c.reconnects, c.tokenRequests, c.commits, c.commitSeconds, c.questions, c.apiCalls, c.apiRemaining} {
+	for _, d := range []*prometheus.Desc{c.openGaps, c.build, c.reconnects, c.tokenRequests, c.commits, c.commitSeconds, c.questions, c.apiCalls, c.apiRemaining, c.lane, c.members, c.differing} {
 		out <- d
 	}
 }
@@ -135,12 +144,18 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	s, now := c.snapshot(), c.now()
 	for _, stats := range s.Streams {
 		for _, m := range c.streams {
+			if m.kind == prometheus.GaugeValue && !stats.Owned {
+				continue // another instance tells of it
+			}
 			out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(stats), stats.Stream)
 		}
 		for _, m := range c.deadlines {
-			if at := m.at(stats); !at.IsZero() {
+			if at := m.at(stats); !at.IsZero() && stats.Owned {
 				out <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, at.Sub(now).Seconds(), stats.Stream)
 			}
+		}
+		if stats.OpenGaps != nil && stats.Owned {
+			out <- prometheus.MustNewConstMetric(c.openGaps, prometheus.GaugeValue, float64(*stats.OpenGaps), stats.Stream)
 		}
 	}
 	out <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, c.version, runtime.Version())
@@ -152,6 +167,11 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), label)
 		}
 	}
+	for _, lane := range s.Lanes {
+		out <- prometheus.MustNewConstMetric(c.lane, prometheus.GaugeValue, 1, strconv.Itoa(int(lane)))
+	}
+	out <- prometheus.MustNewConstMetric(c.members, prometheus.GaugeValue, float64(s.Members))
+	out <- prometheus.MustNewConstMetric(c.differing, prometheus.GaugeValue, float64(s.Differing))
 	out <- prometheus.MustNewConstMetric(c.apiCalls, prometheus.CounterValue, float64(s.APICalls))
 	if s.APIRemaining != nil {
 		out <- prometheus.MustNewConstMetric(c.apiRemaining, prometheus.GaugeValue, float64(*s.APIRemaining))

@@ -23,12 +23,13 @@ func full() Snapshot {
 	return Snapshot{
 		Streams: []StreamStats{
 			{
-				Stream: "/data/AccountChangeEvent", Received: 1, Produced: 2, Records: 3, DeadLettered: 4, Filtered: 5, Returned: 6, InFlight: 7, Gaps: 8, Extras: 26,
+				Stream: "/data/AccountChangeEvent", Owned: true, Received: 1, Produced: 2, Records: 3, DeadLettered: 4, Filtered: 5, Returned: 6, InFlight: 7, Gaps: 8, Extras: 26, OpenGaps: new(29),
 				LastEventTime: time.UnixMilli(8_500), LastCommit: time.UnixMilli(9_250), Position: "10", Subscribed: true,
 				LastReceived: time.UnixMilli(18_125), Starving: "rows were changed", LostAfter: scrape().Add(19 * time.Second), PositionExpires: scrape().Add(20500 * time.Millisecond),
 			},
-			{Stream: "/event/Order__e", Halted: true, LostAfter: scrape().Add(-21 * time.Second)},
+			{Stream: "/event/Order__e", Owned: true, Halted: true, LostAfter: scrape().Add(-21 * time.Second)},
 		},
+		Lanes: []int32{3}, Members: 27, Differing: 28,
 		Questions:     map[string]uint64{"quiet": 22, "starving": 23},
 		APICalls:      24,
 		APIRemaining:  new(int64(-25)),
@@ -129,7 +130,7 @@ func TestEmptySnapshot(t *testing.T) {
 	for _, family := range gather(t, func() Snapshot { return Snapshot{} }) {
 		names = append(names, family.GetName())
 	}
-	if want := []string{"bridge_build_info", "bridge_commit_duration_seconds", "bridge_salesforce_api_calls_total"}; !slices.Equal(names, want) {
+	if want := []string{"bridge_build_info", "bridge_commit_duration_seconds", "bridge_group_differing_members", "bridge_group_members", "bridge_salesforce_api_calls_total"}; !slices.Equal(names, want) {
 		t.Errorf("got %v, want %v", names, want)
 	}
 }
@@ -164,11 +165,30 @@ func TestStreamStatsJSON(t *testing.T) {
 	}
 }
 
+// TestForeignStreams: of a stream that another instance carries there are counters
+// and no more, since two instances would contradict each other.
+func TestForeignStreams(t *testing.T) {
+	for _, family := range gather(t, func() Snapshot {
+		return Snapshot{Streams: []StreamStats{{Stream: "a", Received: 3, Subscribed: true, LostAfter: scrape()}}}
+	}) {
+		ofStream := slices.Contains(labels(family), "stream")
+		if ofStream && family.GetType() != dto.MetricType_COUNTER {
+			t.Errorf("%s is told of a stream that is not ours", family.GetName())
+		}
+		if family.GetName() == "bridge_events_received_total" && value(family.GetMetric()[0]) != "3" {
+			t.Errorf("received: %s, want 3", value(family.GetMetric()[0]))
+		}
+	}
+}
+
 // TestDeadlines: time left is told by the clock of the scrape, goes below zero,
 // and is absent where the moment is not known.
 func TestDeadlines(t *testing.T) {
 	now := scrape()
-	stats := Snapshot{Streams: []StreamStats{{Stream: "a", LostAfter: now.Add(time.Minute)}, {Stream: "b", PositionExpires: now.Add(time.Hour)}, {Stream: "c"}}}
+	stats := Snapshot{Streams: []StreamStats{
+		{Stream: "a", Owned: true, LostAfter: now.Add(time.Minute)}, {Stream: "b", Owned: true, PositionExpires: now.Add(time.Hour)}, {Stream: "c", Owned: true},
+		{Stream: "another's", LostAfter: now.Add(time.Minute)},
+	}}
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(NewCollector("v1.2.3", func() Snapshot { return stats }, func() time.Time { return now }))
 	for _, passed := range []time.Duration{0, 90 * time.Second, 89 * time.Minute} {

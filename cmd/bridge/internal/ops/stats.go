@@ -11,6 +11,8 @@ import (
 // Received = Produced + DeadLettered + Filtered + Returned + InFlight.
 type StreamStats struct {
 	Stream        string    `json:"stream"`              // the channel
+	Lane          int32     `json:"lane"`                // that the stream belongs to
+	Owned         bool      `json:"owned"`               // the lane is this process's; if not, only the counters say something
 	Received      uint64    `json:"received"`            // events taken from the org
 	Produced      uint64    `json:"produced"`            // events whose records are committed
 	Records       uint64    `json:"records"`             // records committed; a merged event has several
@@ -18,6 +20,7 @@ type StreamStats struct {
 	Filtered      uint64    `json:"filtered"`            // events from before the stream's start
 	Returned      uint64    `json:"returned"`            // events given up uncommitted; they come again
 	Gaps          uint64    `json:"gaps"`                // entries committed to the gap ledger
+	OpenGaps      *int      `json:"open_gaps,omitempty"` // in the gap ledger, whoever entered them; nil is not known
 	Extras        uint64    `json:"extras"`              // fields kept that the events' schemas lack
 	InFlight      uint64    `json:"in_flight"`           // events taken and not yet committed
 	LastEventTime time.Time `json:"last_event,omitzero"` // when the last committed event happened
@@ -39,6 +42,9 @@ type StreamStats struct {
 // Snapshot is what a Collector asks for at each scrape. Maps may be nil.
 type Snapshot struct {
 	Streams       []StreamStats     // each stream once
+	Lanes         []int32           // that this process owns
+	Members       int               // of the consumer group, as last seen
+	Differing     int               // of them, with another configuration than this one
 	Reconnects    map[string]uint64 // sessions begun again, by reason
 	TokenRequests map[string]uint64 // requests for an access token, by result
 	Commits       map[string]uint64 // commits to Kafka, by result

@@ -6,8 +6,7 @@ import (
 	"sync"
 )
 
-// Assignment decides which lanes this process owns, and when. Kafka's group
-// protocol is to be one; [StaticLanes] is the other.
+// Assignment decides which lanes this process owns, and when.
 type Assignment interface {
 	// Run calls start, in a goroutine of its own, for each lane that becomes
 	// ours, waits for all of them, and returns what they ended with. Ending
@@ -19,7 +18,8 @@ type Assignment interface {
 // StartLane runs one lane until it ends.
 type StartLane func(ctx, intake context.Context, lane int32) error
 
-// StaticLanes owns the same lanes for ever.
+// StaticLanes owns the same lanes for ever: for a process that is alone by its
+// nature, as the demo is.
 type StaticLanes []int32
 
 var _ Assignment = StaticLanes(nil)

@@ -116,6 +116,8 @@ type Positions interface {
 	Barrier(lane int32) replay.Barrier
 	Load(ctx context.Context, lane int32, b replay.Barrier) (map[replay.Key]replay.Entry, error)
 	Record(e replay.Entry) *kgo.Record
+	// MomentRecord is nil where no index is kept.
+	MomentRecord(m replay.Moment) *kgo.Record
 }
 
 var _ Positions = (*replay.Store)(nil)

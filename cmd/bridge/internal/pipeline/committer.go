@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/sfbridge/bridge/replay"
 	"github.com/sfbridge/bridge/sink"
 	"github.com/sfbridge/bridge/transform"
 )
@@ -62,9 +63,10 @@ const (
 // mark is the position that a stream reaches with the batch.
 type mark struct {
 	position string
-	time     time.Time
-	wanted   bool // an event of it was not filtered
-	first    feed // the batch's first event of the stream whose time is known
+	time     time.Time // of the last event whose time is known
+	at       time.Time // of the event at the position; zero if that is not known
+	wanted   bool      // an event of it was not filtered
+	first    feed      // the batch's first event of the stream whose time is known
 }
 
 // settled is how old a session must be for its commits to forgive the failures
@@ -268,7 +270,9 @@ func (c *committer) fate(ctx context.Context, s *laneStream, ev *transform.Event
 		return fate{kind: filtered, time: meta.Time}, nil
 	}
 	first := len(c.records)
-	c.records = records
+	if c.records = c.wanted(records, first, meta); len(c.records) == first && len(records) > first {
+		return fate{kind: filtered, time: meta.Time}, nil
+	}
 	if s.Watch.Seen && len(s.objects) < maxObjects && !s.objects[meta.Object] {
 		s.objects[meta.Object] = true
 		s.stats.saw(meta.Object)
@@ -283,6 +287,20 @@ func (c *committer) fate(ctx context.Context, s *laneStream, ev *transform.Event
 		err = c.noteSchema(ctx, s, ev, meta, records[first], &f)
 	}
 	return f, err
+}
+
+// wanted drops the records from first on that nobody wants.
+func (c *committer) wanted(records []*kgo.Record, first int, meta transform.Meta) []*kgo.Record {
+	if c.l.cfg.Want == nil {
+		return records
+	}
+	kept := records[:first]
+	for _, r := range records[first:] {
+		if c.l.cfg.Want(meta, r) {
+			kept = append(kept, r)
+		}
+	}
+	return kept
 }
 
 // cross enters the hole that lies before an event into the ledger, whatever
@@ -301,6 +319,9 @@ func (c *committer) cross(ctx context.Context, s *laneStream, ev *transform.Even
 
 // enter appends the ledger's record of a hole.
 func (c *committer) enter(ctx context.Context, h *transform.Hole, f *fate) error {
+	if c.l.cfg.Ledger == nil {
+		return nil
+	}
 	h.Detected = time.Now()
 	r, err := c.l.cfg.Ledger.Record(ctx, h)
 	if err != nil {
@@ -352,7 +373,7 @@ func (c *committer) mark(ev *transform.Event, f fate) {
 		return // an event without a position moves none
 	}
 	m := c.marks[ev.Channel]
-	m.position = ev.Position
+	m.position, m.at = ev.Position, f.time
 	m.wanted = m.wanted || f.kind != filtered
 	if !f.time.IsZero() {
 		m.time = f.time
@@ -363,7 +384,8 @@ func (c *committer) mark(ev *transform.Event, f fate) {
 	c.marks[ev.Channel] = m
 }
 
-// positions makes the position records of the batch.
+// positions makes the position records of the batch, and now and then one for the
+// index of a stream, by which a time is turned into a position.
 func (c *committer) positions() []*kgo.Record {
 	out := make([]*kgo.Record, 0, len(c.marks))
 	for channel, m := range c.marks {
@@ -373,6 +395,12 @@ func (c *committer) positions() []*kgo.Record {
 			e.Since = s.since.at
 		}
 		out = append(out, c.l.cfg.Positions.Record(e))
+		if m.at.IsZero() || replay.Slot(m.at) == s.slot {
+			continue
+		}
+		if r := c.l.cfg.Positions.MomentRecord(replay.Moment{Key: s.Key, Time: m.at, Position: replay.Position(m.position)}); r != nil {
+			out = append(out, r)
+		}
 	}
 	return out
 }
@@ -413,6 +441,9 @@ func (c *committer) committed(events []transform.Event) {
 	for channel, m := range c.marks {
 		s := c.l.streams[channel]
 		s.since.past = s.since.past || m.wanted
+		if !m.at.IsZero() {
+			s.slot = replay.Slot(m.at)
+		}
 		s.stats.progress(m.position, m.time, now)
 		s.stats.feeds(m.first)
 		newest = latestOf(newest, m.time)

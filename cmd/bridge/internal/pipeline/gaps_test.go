@@ -13,12 +13,15 @@ import (
 )
 
 // entries are the records of the ledger.
-func (w *world) entries() []string {
+func (w *world) entries() []string { return w.valuesIn("gaps") }
+
+// valuesIn are the values of a topic's records.
+func (w *world) valuesIn(topic string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var out []string
 	for _, r := range w.committed {
-		if r.Topic == "gaps" {
+		if r.Topic == topic {
 			out = append(out, string(r.Value))
 		}
 	}

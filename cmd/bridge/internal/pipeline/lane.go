@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sfbridge/bridge/replay"
+	"github.com/sfbridge/bridge/transform"
 )
 
 // Stream is one stream of a lane and its policies.
@@ -45,8 +46,12 @@ type LaneConfig struct {
 	// OpenSource opens a session that resumes the streams.
 	OpenSource func(ctx context.Context, streams []Resume, trace SourceTrace) (Source, error)
 	Encoder    Encoder
+	// Want says whether a record is wanted; nil wants all. An event of which none
+	// is wanted is filtered.
+	Want       func(meta transform.Meta, r *kgo.Record) bool
 	DeadLetter DeadLetter
-	Ledger     Ledger
+	// Ledger makes the records of the gap ledger; nil makes none.
+	Ledger Ledger
 	// Schemas knows which schemas are recorded already; nil records none.
 	Schemas *SchemaHistory
 	// MaxEvents and MaxBytes bound the batch that waits and so, twice, the
@@ -65,7 +70,7 @@ type Lane struct {
 	cfg     LaneConfig
 	streams map[string]*laneStream
 	backoff *backoff.ExponentialBackOff
-	ran     bool // the positions were read at least once in this process: what fails later is not the start
+	ran     bool // the positions were read, or the process has lived for long: what fails now is not the start
 }
 
 type laneStream struct {
@@ -73,6 +78,7 @@ type laneStream struct {
 	stats *StreamStats
 	since since
 	kept  time.Time // until when the position record says that the stream was seen
+	slot  int64     // of the last moment in the stream's index; only the committer uses it
 	// objects holds those that are known to come on the stream. Only the
 	// committer uses it.
 	objects map[string]bool
@@ -80,12 +86,13 @@ type laneStream struct {
 
 // NewLane makes a lane; nothing is opened before [Lane.Run].
 func NewLane(cfg LaneConfig) *Lane {
-	l := &Lane{cfg: cfg, streams: make(map[string]*laneStream, len(cfg.Streams)), backoff: newBackoff()}
+	l := &Lane{cfg: cfg, streams: make(map[string]*laneStream, len(cfg.Streams)), backoff: newBackoff(), ran: cfg.Stats.seasoned(time.Now())}
 	for _, s := range cfg.Streams {
 		st := cfg.Stats.Stream(s.Key.Channel)
-		st.retain(s.Retention)
+		st.begin(cfg.Lane, s.Retention)
 		l.streams[s.Key.Channel] = &laneStream{Stream: s, stats: st, objects: make(map[string]bool)}
 	}
+	cfg.Stats.began(cfg.Lane)
 	return l
 }
 
@@ -201,6 +208,7 @@ func (l *Lane) positions(ctx context.Context, w Writer) ([]Resume, []Hole, error
 		return nil, nil, fmt.Errorf("reading the positions of lane %d: %w", l.cfg.Lane, err)
 	}
 	l.ran = true
+	l.cfg.Stats.lives(time.Now())
 	var out []Resume
 	var holes []Hole
 	var marks []*kgo.Record
@@ -232,6 +240,7 @@ func (l *Lane) positions(ctx context.Context, w Writer) ([]Resume, []Hole, error
 func (s *laneStream) resume(e replay.Entry, stored bool) Start {
 	if !stored {
 		s.since = since{}
+		s.stats.forget() // what the lane had reached when it was ours before does not hold
 		return s.Start
 	}
 	s.stats.resume(e)

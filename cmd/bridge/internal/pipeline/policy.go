@@ -120,6 +120,9 @@ func Classify(err error) Condition {
 	if c, ok := classifySink(err); ok {
 		return c
 	}
+	if isType[*replay.AuthorizationError](err) || isType[*replay.AuthenticationError](err) {
+		return KafkaRefused
+	}
 	if replay.Retryable(err) {
 		return KafkaTransient
 	}

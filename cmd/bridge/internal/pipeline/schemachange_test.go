@@ -41,17 +41,7 @@ func (w *world) publishAs(channel string, schema ...string) {
 	w.arrived = make(chan struct{})
 }
 
-func (w *world) schemaChanges() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var out []string
-	for _, r := range w.committed {
-		if r.Topic == "changes" {
-			out = append(out, string(r.Value))
-		}
-	}
-	return out
-}
+func (w *world) schemaChanges() []string { return w.valuesIn("changes") }
 
 // withHistory gives a lane a history of schemas.
 func withHistory(l *Lane, h *SchemaHistory) *Lane {

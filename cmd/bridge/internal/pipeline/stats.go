@@ -25,6 +25,10 @@ type Stats struct {
 	asked    map[Answer]uint64    // questions of the watchdog, by what came of them
 	troubles map[int32]Trouble
 	waiting  map[int32]time.Time // lanes whose commit is under way, since when
+
+	membership MemberState
+	held       map[int32]bool // lanes that are ours, and whether they have begun
+	alive      time.Time      // since when the process carries events or stands by
 }
 
 // Trouble is what keeps a lane from carrying events at this moment.
@@ -129,6 +133,8 @@ type StreamStats struct {
 	halted atomic.Pointer[string] // why; nil while it runs. Asked for each event, so not under mu
 
 	mu         sync.Mutex
+	lane       int32
+	owned      bool      // its lane is ours
 	subscribed time.Time // since when; zero while it is not
 	first      time.Time // the first time in this process
 	position   string
@@ -143,6 +149,8 @@ type StreamStats struct {
 // StreamState is a moment of a stream.
 type StreamState struct {
 	Channel                                              string
+	Lane                                                 int32
+	Owned                                                bool // its lane is ours; if not, only the counters say something
 	Received, Produced, DeadLettered, Filtered, Returned uint64
 	InFlight, Records, Gaps, Extras                      uint64
 	Subscribed                                           bool
@@ -198,7 +206,7 @@ func (st *StreamStats) state(channel string) StreamState {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	s := StreamState{
-		Channel: channel, Subscribed: !st.subscribed.IsZero(), SubscribedAt: st.subscribed, FirstSubscribed: st.first, Halted: st.haltedWhy(),
+		Channel: channel, Lane: st.lane, Owned: st.owned, Subscribed: !st.subscribed.IsZero(), SubscribedAt: st.subscribed, FirstSubscribed: st.first, Halted: st.haltedWhy(),
 		Position: st.position, EventTime: st.eventTime, Committed: st.committed, Seen: st.seen, Starving: st.starving.Load(), fed: st.fed,
 		Produced: st.Produced.Load(), DeadLettered: st.DeadLettered.Load(),
 		Filtered: st.Filtered.Load(), Returned: st.Returned.Load(), Records: st.Records.Load(), Gaps: st.Gaps.Load(), Extras: st.Extras.Load(),
@@ -328,8 +336,27 @@ func (st *StreamStats) resume(e replay.Entry) {
 	st.seen = latestOf(st.seen, e.Seen)
 }
 
-func (st *StreamStats) retain(d time.Duration) {
+// begin is the beginning of a lane's life with us. That the stream was halted when
+// the lane was ours before means nothing now.
+func (st *StreamStats) begin(lane int32, retention time.Duration) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.retention = d
+	st.lane, st.owned, st.retention = lane, true, retention
+	st.halted.Store(nil)
+	st.starving.Store(nil)
+}
+
+// forget drops what was known of the stream's position.
+func (st *StreamStats) forget() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.position, st.eventTime, st.committed, st.seen = "", time.Time{}, time.Time{}, time.Time{}
+}
+
+func (st *StreamStats) letGo(lane int32) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.lane == lane {
+		st.owned, st.subscribed = false, time.Time{}
+	}
 }

@@ -48,7 +48,8 @@ type world struct {
 	roused       []string
 	watchdog     *Watchdog
 	closed       int
-	arrived      chan struct{} // closed when more events were published
+	arrived      chan struct{}   // closed when more events were published
+	moments      []replay.Moment // of the index
 }
 
 func newWorld() *world {
@@ -134,7 +135,14 @@ func (w *world) Record(e replay.Entry) *kgo.Record {
 	}
 }
 
-type entryKey struct{}
+func (w *world) MomentRecord(m replay.Moment) *kgo.Record {
+	return &kgo.Record{Topic: "positions", Context: context.WithValue(context.Background(), momentKey{}, m)}
+}
+
+type (
+	entryKey  struct{}
+	momentKey struct{}
+)
 
 // encoder makes one record an event, with the event's UUID as value.
 type encoder struct{ w *world }
@@ -197,6 +205,10 @@ func (w *writer) Commit(ctx context.Context, records, positions []*kgo.Record) e
 	w.batches = append(w.batches, len(records))
 	w.committed = append(w.committed, records...)
 	for _, p := range positions {
+		if m, ok := p.Context.Value(momentKey{}).(replay.Moment); ok {
+			w.moments = append(w.moments, m)
+			continue
+		}
 		w.positions[string(p.Key)], w.since[string(p.Key)] = string(p.Value), p.Timestamp
 		w.times[string(p.Key)], _ = p.Context.Value(entryKey{}).(replay.Entry)
 	}
