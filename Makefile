@@ -106,8 +106,23 @@ chaos: export BRIDGE_CHAOS_BROKER_KILLS := $(BRIDGE_CHAOS_BROKER_KILLS)
 chaos: export BRIDGE_CHAOS_FAULTS := $(BRIDGE_CHAOS_FAULTS)
 chaos: export BRIDGE_STALL_EVENTS := $(BRIDGE_STALL_EVENTS)
 chaos: export BRIDGE_STALL_FOR := $(BRIDGE_STALL_FOR)
+# What three instances undergo: SIGKILLs at each point of the program and at any
+# moment, SIGSTOPs, cuts of the network, rolling restarts, SIGKILLs of a broker and
+# of one node of three. At least once gets a tenth of it. And how often an instance
+# is killed, drained, and all are restarted in turn, for the times.
+chaos: export BRIDGE_FLEET_POINTS       ?= 60
+chaos: export BRIDGE_FLEET_KILLS        ?= 280
+chaos: export BRIDGE_FLEET_STOPS        ?= 200
+chaos: export BRIDGE_FLEET_CUTS         ?= 200
+chaos: export BRIDGE_FLEET_ROLLS        ?= 20
+chaos: export BRIDGE_FLEET_BROKER_KILLS ?= 100
+chaos: export BRIDGE_FLEET_NODE_KILLS   ?= 30
+chaos: export BRIDGE_FLEET_NODE_STOPS   ?= 20
+chaos: export BRIDGE_FLEET_LEADER_MOVES ?= 30
+chaos: export BRIDGE_FLEET_JUMPS        ?= 60
+chaos: export BRIDGE_TAKEOVER_RUNS      ?= 50
 chaos: ## the long chaos tests: kills against a real Kafka, weeks of faults in virtual time (BRIDGE_CHAOS_SEED=n for another run)
-	$(GO) test -count=1 -timeout 3h -v -run 'Chaos|StalledKafka' ./integration
+	$(GO) test -count=1 -timeout 6h -parallel 1 -v -run 'Chaos|Fleet|Takeover|StalledKafka' ./integration
 	BRIDGE_LIFE_SEEDS=$(BRIDGE_LIFE_SEEDS) $(GO) test -count=1 -timeout 4h -run TestAWeek ./cmd/bridge/internal/source/streaming
 
 .PHONY: bench

@@ -65,9 +65,12 @@ type site struct {
 	prefix   string // of the record topics
 	dir      string
 	ops      string // address that the bridge's probes listen on
+	file     string // of the configuration
 	settings map[string]string
 	extra    string // further configuration text
 	kafka    string // further configuration text of the section kafka
+	program  string // "": that of everybody
+	env      []string
 
 	lastOutput string
 }
@@ -75,7 +78,7 @@ type site struct {
 // newSite starts an org and a fake registry beside the brokers.
 func newSite(tb testing.TB, name string, brokers []string, channels ...string) *site {
 	tb.Helper()
-	s := &site{name: name, brokers: brokers, channels: channels, prefix: name, dir: tb.TempDir(), ops: freeAddress(tb)}
+	s := &site{name: name, brokers: brokers, channels: channels, prefix: name, dir: tb.TempDir(), ops: freeAddress(tb), file: "bridge.yaml"}
 	registry := httptest.NewServer(srfake.New().Handler())
 	tb.Cleanup(registry.Close)
 	s.registry = registry.URL
@@ -156,7 +159,7 @@ log:
 	for _, c := range s.channels {
 		fmt.Fprintf(&b, "  - channel: %s\n    start: %s\n", c, s.settings["start"])
 	}
-	path := filepath.Join(s.dir, "bridge.yaml")
+	path := filepath.Join(s.dir, s.file)
 	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
 		tb.Fatal(err)
 	}
@@ -186,13 +189,23 @@ func (p *process) output() string {
 // start runs the binary; it is killed at the end of the test if it still runs.
 func (s *site) start(tb testing.TB) *process {
 	tb.Helper()
-	return command(tb, "run", "--config", s.config(tb))
+	program := s.program
+	if program == "" {
+		program = binary(tb)
+	}
+	return launch(tb, program, s.env, "run", "--config", s.config(tb))
 }
 
 func command(tb testing.TB, args ...string) *process {
 	tb.Helper()
+	return launch(tb, binary(tb), nil, args...)
+}
+
+func launch(tb testing.TB, program string, env []string, args ...string) *process {
+	tb.Helper()
 	p := &process{done: make(chan struct{})}
-	p.cmd = exec.CommandContext(context.Background(), binary(tb), args...)
+	p.cmd = exec.CommandContext(context.Background(), program, args...)
+	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	p.cmd.SysProcAttr = dieWithParent()
 	if err := p.cmd.Start(); err != nil {

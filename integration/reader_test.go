@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,12 +18,20 @@ import (
 type reader struct {
 	mu    sync.Mutex
 	seen  []oracle.Record
+	at    []time.Time // when each of them was seen
 	moved chan struct{}
 	err   error
+	side  string // part of the names of the topics that it reads; "" reads those of no run
 }
 
 // read starts a reader that ends with the test.
-func (s *site) read(tb testing.TB) *reader {
+func (s *site) read(tb testing.TB) *reader { return s.readSide(tb, "") }
+
+// sideMark is in the names of all side topics of the tests.
+const sideMark = ".replay."
+
+// readSide reads the side topics of a run in place of the others.
+func (s *site) readSide(tb testing.TB, side string) *reader {
 	tb.Helper()
 	cl, err := kgo.NewClient(
 		kgo.SeedBrokers(s.brokers...), kgo.ConsumeRegex(), kgo.ConsumeTopics(`^`+s.prefix+`\.([A-Z]|u\.).*`),
@@ -32,7 +41,7 @@ func (s *site) read(tb testing.TB) *reader {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r := &reader{moved: make(chan struct{}, 1)}
+	r := &reader{moved: make(chan struct{}, 1), side: side}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -46,13 +55,17 @@ func (s *site) read(tb testing.TB) *reader {
 func (r *reader) run(ctx context.Context, cl *kgo.Client) {
 	for ctx.Err() == nil {
 		fetches := cl.PollFetches(ctx) // errors of a broker that restarts pass
+		now := time.Now()
 		r.mu.Lock()
 		for rec := range fetches.RecordsAll() {
+			if strings.Contains(rec.Topic, sideMark) != (r.side != "") || !strings.Contains(rec.Topic, r.side) {
+				continue
+			}
 			id, err := oracle.Read(rec)
 			if err != nil && r.err == nil {
 				r.err = err
 			}
-			r.seen = append(r.seen, id)
+			r.seen, r.at = append(r.seen, id), append(r.at, now)
 		}
 		r.mu.Unlock()
 		select {

@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,7 +14,6 @@ import (
 	"github.com/sfbridge/bridge/cmd/bridge/internal/config"
 	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
 	"github.com/sfbridge/bridge/cmd/bridge/internal/source/streaming"
-	"github.com/sfbridge/bridge/cometd"
 	"github.com/sfbridge/bridge/replay"
 	"github.com/sfbridge/bridge/salesforce"
 	"github.com/sfbridge/bridge/schemas"
@@ -33,14 +30,20 @@ type bridge struct {
 	// metrics is where each lane's producer hangs its own; nil for nowhere.
 	metrics *prometheus.Registry
 	tokens  tokenCounter
+	// alone is a bridge whose Kafka nobody else can reach: it has all lanes.
+	alone bool
+	fail  failpoints // of a build for tests
 
 	org       *org
 	kafka     []kgo.Opt
 	store     *replay.Store
 	catalog   *schemas.Catalog
-	registry  *schemas.Registry
+	registry  *schemas.Registry // of the values; nil if they have no schema there
+	keys      *schemas.Registry // of the keys; nil likewise
+	topics    transform.Topics  // of all lanes
 	history   *pipeline.SchemaHistory
 	allowance atomic.Pointer[allowance]
+	gaps      openGaps
 }
 
 // open reaches everything that the configuration names, in the order in which
@@ -121,40 +124,36 @@ func (b *bridge) close() {
 // run carries events until intake ends or the policy says so.
 func (b *bridge) run(ctx, intake context.Context) error {
 	lanes := b.lanes()
-	owned := make(pipeline.StaticLanes, 0, len(lanes))
-	for lane := range lanes {
-		owned = append(owned, lane)
-	}
-	slices.Sort(owned)
 	dog := b.watchdog()
 	defer b.watching(intake, dog)()
-	err := owned.Run(ctx, intake, func(ctx, intake context.Context, lane int32) error {
+	defer b.followingGaps(intake)()
+	return b.takenOver(b.assignment(lanes).Run(ctx, intake, func(ctx, intake context.Context, lane int32) error {
 		l, err := b.lane(lane, lanes[lane], dog)
 		if err != nil {
 			return err
 		}
 		return l.Run(ctx, intake)
-	})
-	if errors.Is(err, sink.ErrFenced) {
-		return exit(pipeline.ExitEnvironment, fmt.Errorf(
-			"another instance with the name %q has taken over: %w; this version runs one instance of a name", b.cfg.Name, err))
-	}
-	return err
+	}))
 }
 
 // lanes sorts the streams into the lanes that their keys hash to.
 func (b *bridge) lanes() map[int32][]pipeline.Stream {
 	lanes := make(map[int32][]pipeline.Stream)
 	for _, s := range b.cfg.Streams {
-		key := replay.Key{Org: b.org.id, Channel: s.Channel}
-		lane := b.store.LaneOf(key)
-		lanes[lane] = append(lanes[lane], pipeline.Stream{
-			Key: key, Start: start(s.Start), OnExpired: onExpired(s.OnExpired),
-			HaltOnBadEvent: s.OnBadEvent == config.BadEventHalt, HaltOnUnknownField: s.OnUnknownField == config.UnknownFieldHalt,
-			Retention: s.Retention, Watch: watch(s),
-		})
+		stream := b.stream(s)
+		lane := b.store.LaneOf(stream.Key)
+		lanes[lane] = append(lanes[lane], stream)
 	}
 	return lanes
+}
+
+// stream is a configured stream as a lane wants it.
+func (b *bridge) stream(s config.Stream) pipeline.Stream {
+	return pipeline.Stream{
+		Key: replay.Key{Org: b.org.id, Channel: s.Channel}, Start: start(s.Start), OnExpired: onExpired(s.OnExpired),
+		HaltOnBadEvent: s.OnBadEvent == config.BadEventHalt, HaltOnUnknownField: s.OnUnknownField == config.UnknownFieldHalt,
+		Retention: s.Retention, Watch: watch(s),
+	}
 }
 
 func start(s config.Start) pipeline.Start {
@@ -182,38 +181,37 @@ func (b *bridge) lane(lane int32, streams []pipeline.Stream, dog *pipeline.Watch
 	if err != nil {
 		return nil, err
 	}
-	owner, err := os.Hostname()
-	if err != nil {
-		owner = "unknown"
-	}
 	return pipeline.NewLane(pipeline.LaneConfig{
 		Lane: lane, Streams: streams, Positions: b.store, Encoder: encoder, Ledger: ledger, Schemas: b.history,
 		DeadLetter: pipeline.DeadLetter{Topic: b.cfg.DeadLetter.Topic},
 		MaxEvents:  b.cfg.Batch.MaxEvents, MaxBytes: b.cfg.Batch.MaxBytes,
-		Owner: owner, Stats: b.stats, Log: b.log, Watchdog: dog,
+		Owner: b.instance(), Stats: b.stats, Log: b.log, Watchdog: dog,
 		OpenWriter: func(ctx context.Context) (pipeline.Writer, error) { return b.producer(ctx, lane) },
 		OpenSource: func(_ context.Context, resume []pipeline.Resume, trace pipeline.SourceTrace) (pipeline.Source, error) {
-			return streaming.Open(streaming.Config{
-				Client: cometd.Config{Transport: b.org.transport.Clone()},
-				Tokens: b.org.tokens, APIVersion: b.org.apiVersion, OrgID: b.org.id,
-			}, resume, trace)
+			return streaming.Open(b.streaming(), resume, trace)
 		},
 	}), nil
 }
 
 func (b *bridge) producer(ctx context.Context, lane int32) (*sink.Producer, error) {
+	cfg := b.producing(fmt.Sprintf("%s-lane-%d", b.cfg.Name, lane))
+	if b.metrics != nil {
+		cfg.Client = append(cfg.Client, laneMetrics(b.metrics, lane))
+	}
+	cfg.Client = b.fail.producer(cfg.Client, b.cfg.Name+".positions")
+	return sink.Open(ctx, cfg)
+}
+
+// producing is how the producer of a transactional id is opened.
+func (b *bridge) producing(transactionalID string) sink.Config {
 	delivery := sink.ExactlyOnce
 	if b.cfg.Delivery == config.AtLeastOnce {
 		delivery = sink.AtLeastOnce
 	}
-	client := slices.Clone(b.kafka)
-	if b.metrics != nil {
-		client = append(client, laneMetrics(b.metrics, lane))
-	}
 	t := b.cfg.Topics
-	return sink.Open(ctx, sink.Config{
-		Client:             client,
-		TransactionalID:    fmt.Sprintf("%s-lane-%d", b.cfg.Name, lane),
+	return sink.Config{
+		Client:             slices.Clone(b.kafka),
+		TransactionalID:    transactionalID,
 		Delivery:           delivery,
 		Compression:        sink.Compression(b.cfg.Kafka.Compression),
 		TransactionTimeout: b.cfg.Kafka.TransactionTimeout,
@@ -221,7 +219,7 @@ func (b *bridge) producer(ctx context.Context, lane int32) (*sink.Producer, erro
 			Create: t.Create, Partitions: t.Partitions, ReplicationFactor: t.ReplicationFactor, Settings: t.Settings,
 		},
 		Special: map[string]sink.TopicConfig{b.gapsTopic(): b.ledgerTopic(), b.schemaChangesTopic(): b.ledgerTopic()},
-	})
+	}
 }
 
 // ledgerTopic is how the topics of what is known are made: the last record of a
@@ -246,11 +244,13 @@ func (b *bridge) encoding() transform.Config {
 	streams := make(map[string]transform.StreamOptions, len(b.cfg.Streams))
 	for _, s := range b.cfg.Streams {
 		streams[s.Channel] = transform.StreamOptions{
-			Topic: s.Topic, KeyField: s.Key, Extras: s.OnUnknownField == config.UnknownFieldKeep, Envelope: envelope(s.Envelope),
+			Topic: s.Topic, KeyField: s.Key, Entities: entities(s.Entities),
+			Extras: s.OnUnknownField == config.UnknownFieldKeep, Envelope: envelope(s.Envelope),
 		}
 	}
 	cfg := transform.Config{
 		OrgID: b.org.id, Schemas: b.catalog, TopicTemplate: b.cfg.Topics.Template, Prefix: b.cfg.Topics.Prefix,
+		TopicMap: b.cfg.Topics.Map, OwnTopics: b.cfg.OwnTopics(), Topics: &b.topics,
 		Streams: streams, Tombstone: b.compacted, JSONSchema: b.cfg.Registry.JSONSchema, SourceName: b.cfg.Name, Version: build().Version,
 	}
 	switch b.cfg.Registry.SubjectStrategy {
@@ -267,10 +267,24 @@ func (b *bridge) encoding() transform.Config {
 	case config.FormatRaw:
 		cfg.Format = transform.Raw
 	}
+	for _, r := range b.cfg.Topics.Routes {
+		cfg.TopicRoutes = append(cfg.TopicRoutes, transform.TopicRoute{Match: r.Match, Topic: r.Topic})
+	}
 	if b.registry != nil {
 		cfg.Registry = b.registry
 	}
+	if b.keys != nil {
+		cfg.Registry, cfg.KeyFormat = b.keys, transform.AvroKeys
+	}
 	return cfg
+}
+
+func entities(named []config.Entity) map[string]transform.EntityOptions {
+	out := make(map[string]transform.EntityOptions, len(named))
+	for _, e := range named {
+		out[e.Name] = transform.EntityOptions{Topic: e.Topic, KeyField: e.Key}
+	}
+	return out
 }
 
 func envelope(e config.Envelope) schemas.Envelope {

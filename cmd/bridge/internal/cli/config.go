@@ -13,11 +13,11 @@ import (
 func newConfig() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
-		Short: "Check a configuration, or print the reference of all keys",
+		Short: "Check or translate a configuration, or print the reference of all keys",
 		Args:  usage(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConfigValidate(), newConfigReference())
+	cmd.AddCommand(newConfigValidate(), newConfigReference(), newConfigFromConfluent())
 	return cmd
 }
 

@@ -84,7 +84,7 @@ func runDemo(intake context.Context, opts demoOptions, stdout, stderr io.Writer)
 	if err != nil {
 		return err
 	}
-	d.bridge = &bridge{cfg: cfg, log: logger(cfg.Log, stderr), stats: &pipeline.Stats{}}
+	d.bridge = &bridge{cfg: cfg, log: logger(cfg.Log, stderr), stats: &pipeline.Stats{}, alone: true}
 	ctx, cancel := context.WithCancel(context.Background()) // it ends in its own order, not with the intake
 	defer cancel()
 	o, err := startOps(ctx, d.bridge)

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,24 +59,7 @@ func (o *operations) ready() ops.Report {
 	if !o.started.Load() {
 		return ops.Report{Reasons: []ops.Reason{{State: "starting", Message: "reaching Salesforce, Kafka and the registry"}}}
 	}
-	var reasons []ops.Reason
-	carried := make(map[string]bool)
-	for _, s := range o.bridge.stats.Snapshot() {
-		carried[s.Channel] = true
-		switch {
-		case s.Halted != "":
-			reasons = append(reasons, ops.Reason{Stream: s.Channel, State: "halted", Message: s.Halted})
-		case !s.Subscribed:
-			reasons = append(reasons, ops.Reason{Stream: s.Channel, State: "not subscribed"})
-		case s.Starving != nil:
-			reasons = append(reasons, ops.Reason{Stream: s.Channel, State: string(pipeline.Starving), Message: s.Starving.String()})
-		}
-	}
-	for _, s := range o.bridge.cfg.Streams { // a stream that no lane has taken up yet is not in the snapshot
-		if !carried[s.Channel] {
-			reasons = append(reasons, ops.Reason{Stream: s.Channel, State: "not subscribed"})
-		}
-	}
+	reasons := append(o.membership(), o.carried()...)
 	for lane, t := range o.bridge.stats.Troubles() {
 		reasons = append(reasons, ops.Reason{State: string(t.Condition), Message: fmt.Sprintf(
 			"lane %d, since %s: %s", lane, t.Since.UTC().Format(time.RFC3339), t.Message)})
@@ -89,16 +73,78 @@ func (o *operations) ready() ops.Report {
 	return ops.Report{Ready: len(reasons) == 0, Reasons: reasons}
 }
 
+// carried tells of the streams whose lanes are ours, and of those alone: what other
+// instances have is for them to tell.
+func (o *operations) carried() []ops.Reason {
+	var reasons []ops.Reason
+	known := make(map[string]bool)
+	for _, s := range o.bridge.stats.Snapshot() {
+		known[s.Channel] = true
+		switch {
+		case !s.Owned:
+		case s.Halted != "":
+			reasons = append(reasons, ops.Reason{Stream: s.Channel, State: "halted", Message: s.Halted})
+		case !s.Subscribed:
+			reasons = append(reasons, ops.Reason{Stream: s.Channel, State: "not subscribed"})
+		case s.Starving != nil:
+			reasons = append(reasons, ops.Reason{Stream: s.Channel, State: string(pipeline.Starving), Message: s.Starving.String()})
+		}
+	}
+	if o.bridge.alone { // a stream that its lane has not taken up yet is not in the snapshot
+		for _, s := range o.bridge.cfg.Streams {
+			if !known[s.Channel] {
+				reasons = append(reasons, ops.Reason{Stream: s.Channel, State: "not subscribed"})
+			}
+		}
+	}
+	return reasons
+}
+
+// rollout is how long instances may differ in their configuration before the probe
+// tells of it: while a new one is rolled out they have to.
+const rollout = 10 * time.Minute
+
+// membership tells of the group that shares out the lanes.
+func (o *operations) membership() []ops.Reason {
+	if o.bridge.alone {
+		return nil
+	}
+	var reasons []ops.Reason
+	m := o.bridge.stats.Membership()
+	if t := m.Trouble; t != nil {
+		reasons = append(reasons, ops.Reason{State: string(t.Condition), Message: fmt.Sprintf(
+			"out of the consumer group since %s: %s", t.Since.UTC().Format(time.RFC3339), t.Message)})
+	} else if !m.Joined {
+		reasons = append(reasons, ops.Reason{State: "joining", Message: fmt.Sprintf("waiting for lanes from the consumer group %q", o.bridge.cfg.Name)})
+	}
+	for _, lane := range m.Starting {
+		reasons = append(reasons, ops.Reason{State: "starting", Message: fmt.Sprintf("lane %d", lane)})
+	}
+	if len(m.Differing) > 0 && time.Since(m.DifferingSince) > rollout {
+		reasons = append(reasons, ops.Reason{State: "configuration differs", Message: fmt.Sprintf(
+			"from that of %s, since %s; each lane goes by the configuration of its owner", strings.Join(m.Differing, ", "), m.DifferingSince.UTC().Format(time.RFC3339))})
+	}
+	return reasons
+}
+
 // status is the body of /status.
 type status struct {
-	Name    string            `json:"name"`
-	Org     string            `json:"org,omitempty"`
-	Version string            `json:"version"`
-	Streams []ops.StreamStats `json:"streams"`
+	Name     string            `json:"name"`
+	Org      string            `json:"org,omitempty"`
+	Version  string            `json:"version"`
+	Instance string            `json:"instance"`
+	Lanes    []int32           `json:"lanes"`             // that are ours
+	Members  int               `json:"members,omitempty"` // of the consumer group, as last seen
+	Differ   []string          `json:"differ,omitempty"`  // instances with another configuration
+	Streams  []ops.StreamStats `json:"streams"`           // that this process carries or has carried
 }
 
 func (o *operations) status() status {
-	s := status{Name: o.bridge.cfg.Name, Version: build().Version, Streams: o.streams()}
+	m := o.bridge.stats.Membership()
+	s := status{
+		Name: o.bridge.cfg.Name, Version: build().Version, Instance: o.bridge.instance(),
+		Lanes: m.Lanes, Members: m.Members, Differ: m.Differing, Streams: o.streams(),
+	}
 	if o.started.Load() {
 		s.Org = o.bridge.org.id
 	}
@@ -110,11 +156,12 @@ func (o *operations) streams() []ops.StreamStats {
 	out := make([]ops.StreamStats, len(states))
 	for i, s := range states {
 		out[i] = ops.StreamStats{
-			Stream: s.Channel, Received: s.Received, Produced: s.Produced, Records: s.Records,
+			Stream: s.Channel, Lane: s.Lane, Owned: s.Owned, Received: s.Received, Produced: s.Produced, Records: s.Records,
 			DeadLettered: s.DeadLettered, Filtered: s.Filtered, Returned: s.Returned, InFlight: s.InFlight, Gaps: s.Gaps, Extras: s.Extras,
 			LastEventTime: s.EventTime, LastCommit: s.Committed, Position: s.Position,
 			Subscribed: s.Subscribed, Halted: s.Halted != "",
 			LastReceived: s.LastReceived, LostAfter: s.LostAfter, PositionExpires: s.PositionExpires,
+			OpenGaps: o.bridge.gaps.of(s.Channel),
 		}
 		if s.Starving != nil {
 			out[i].Starving = s.Starving.String()
@@ -133,7 +180,9 @@ func (o *operations) snapshot() ops.Snapshot {
 	for answer, n := range stats.Questions() {
 		questions[string(answer)] = n
 	}
+	m := stats.Membership()
 	snapshot := ops.Snapshot{
+		Lanes: m.Lanes, Members: m.Members, Differing: len(m.Differing),
 		Questions: questions, APIRemaining: o.bridge.allowance.Load().remaining(),
 		Streams: o.streams(), Reconnects: reconnects, TokenRequests: o.bridge.tokens.counts(),
 		Commits: map[string]uint64{
