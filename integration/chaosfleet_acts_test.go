@@ -181,14 +181,14 @@ func (c *trial) settled() {
 	}
 }
 
-// nudge makes lanes move: one member is drained and started again.
+// nudge makes lanes move: a member is drained and started again, whether or not it
+// carries a stream. The others may have none either, and pass no point.
 func (c *trial) nudge() {
-	i := c.victim()
-	if i < 0 || c.members[i].armed != nil {
-		return
+	i := c.victims.IntN(len(c.members))
+	if m := c.members[i]; m.heal == nil && m.alive() {
+		c.did("restart")
+		c.drained(i, m)
 	}
-	c.did("restart")
-	c.drained(i, c.members[i])
 }
 
 // jump sets the org's clock up to a minute and a half off, either way: more, and

@@ -204,10 +204,10 @@ func (c *trial) healed(m *member) {
 // that of the next owner, all that has come since, if that owner ends before it has
 // written the next one.
 func (c *trial) explain(away time.Duration) {
-	const records = 2 // of an event, at most and on average
-	c.explained += records * len(c.site.channels) * batchOfTrial
+	c.explained += len(c.site.channels) * batchOfTrial
 	if away > 0 {
-		c.explained += records * int(loadRate*(away+2*session).Seconds())
+		const events = 2 // of a change, at most and on average
+		c.explained += events * int(loadRate*(away+2*session).Seconds())
 	}
 }
 

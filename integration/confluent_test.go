@@ -2,13 +2,19 @@ package integration
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sfbridge/bridge/integration/kafkatest"
+	"github.com/sfbridge/bridge/integration/oracle"
 	"github.com/sfbridge/bridge/integration/orgsim"
 )
 
@@ -39,12 +45,32 @@ func translated(t *testing.T, connector map[string]string) (path, told string) {
 	return path, errs.String()
 }
 
+// offsetsOf writes what a worker of Kafka Connect has as the offsets of a connector.
+func (s *site) offsetsOf(t *testing.T, topic string, pairs ...string) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(s.brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	compact := map[string]*string{"cleanup.policy": new("compact")}
+	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 5, 1, compact, topic); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Key: []byte(pairs[i]), Value: []byte(pairs[i+1])}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // What a connector's configuration becomes is run as it is, with the variables set
-// that it asks for: everything comes, into the topic that the connector wrote.
-func TestConfigurationOfAConnectorIsRun(t *testing.T) {
+// that it asks for, and with the replay id out of the worker's offsets: what the
+// connector has not written comes, once, into the topic that it wrote.
+func TestBridgeTakesOverFromAConnector(t *testing.T) {
 	cluster := kafkatest.Shared(t)
 	s := newSite(t, strings.ToLower(cluster.Topic(t)), cluster.Brokers(), "/data/AccountChangeEvent")
-	key, err := os.ReadFile(filepath.Join(s.dir, "client.key"))
+	pem, err := os.ReadFile(filepath.Join(s.dir, "client.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,18 +89,34 @@ func TestConfigurationOfAConnectorIsRun(t *testing.T) {
 			t.Errorf("it does not say %q:\n%s", want, told)
 		}
 	}
-	const events = 40
-	for range events {
+	const before, behind = 15, 25
+	for range before + behind {
 		if _, err := s.org.Create("Account", orgsim.Fields{"Name": "Acme"}); err != nil {
 			t.Fatal(err)
 		}
 	}
+	published := oracle.Expected(s.org.LedgerFrom(0), s.channels)
+	key := func(connector string) string { return `["` + connector + `",{"channel":"AccountChangeEvent"}]` }
+	offset := func(i int) string { return fmt.Sprintf(`{"replayId":%d}`, published[i].ReplayID) }
+	s.offsetsOf(t, s.name+"-offsets", key(s.name), offset(3), key("another"), offset(30), key(s.name), offset(before-1))
+
 	t.Setenv("SF_CLIENT_ID", s.settings["client_id"])
-	t.Setenv("SF_PRIVATE_KEY", string(key))
+	t.Setenv("SF_PRIVATE_KEY", string(pem))
+	imported := command(t, "positions", "import", "-c", path, "--from", "confluent-connect", "--offsets-topic", s.name+"-offsets", "--connector", s.name)
+	if code := imported.exit(t, time.Minute); code != 0 {
+		t.Fatalf("exit code %d: %s", code, imported.output())
+	}
 	p := command(t, "run", "-c", path)
-	got := recordsOf(t, s.brokers, s.name+".account", events)
+	var got []oracle.Record
+	for _, r := range recordsOf(t, s.brokers, s.name+".account", behind) {
+		one, err := oracle.Read(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, one)
+	}
 	p.drain(t)
-	if len(got) != events {
-		t.Errorf("%d records, want %d", len(got), events)
+	for _, d := range oracle.Compare(published[before:], got) {
+		t.Error(d)
 	}
 }

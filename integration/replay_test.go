@@ -165,11 +165,11 @@ func TestReplayIsExactlyOnce(t *testing.T) {
 		}
 		p = s.replay(t, "--resume", run.ID)
 	}
+	stopLoad() // silence ends the run sooner than an event that is late enough
+	<-loaded
 	if code := p.exit(t, 3*time.Minute); code != 0 {
 		t.Fatalf("the replay ended with %d:\n%s", code, tail(p.output()))
 	}
-	stopLoad()
-	<-loaded
 	live.wait(t, len(oracle.Expected(s.org.LedgerFrom(0), s.channels)), time.Minute, bridge.output)
 	s.balanced(t)
 	bridge.drain(t)
@@ -322,6 +322,23 @@ func TestReplaysThatCannotBe(t *testing.T) {
 			}
 		})
 	}
+	t.Run("partitions that differ", func(t *testing.T) {
+		s.makeTopic(t, s.prefix+".Account.narrow", 1, nil)
+		p := s.replay(t, append(accounts, "--from", "earliest", "--into", "{{.Topic}}.narrow")...)
+		if code := p.exit(t, time.Minute); code != 3 || !strings.Contains(p.output(), "has 1 partitions and") {
+			t.Errorf("exit code %d:\n%s", code, tail(p.output()))
+		}
+	})
+	t.Run("allocation used up", func(t *testing.T) {
+		refusal := orgsim.Refusal{On: "/meta/connect", Error: "403::Organization total events daily limit exceeded", Times: 1000}
+		if err := s.org.Refuse(refusal); err != nil {
+			t.Fatal(err)
+		}
+		p := s.replay(t, append(accounts, "--from", "earliest")...)
+		if code := p.exit(t, time.Minute); code != 3 || !strings.Contains(p.output(), "delivers no more") || !strings.Contains(p.output(), "--resume") {
+			t.Errorf("exit code %d:\n%s", code, tail(p.output()))
+		}
+	})
 	if n, want := r.count(), len(oracle.Expected(s.org.LedgerFrom(0), s.channels)); n != want {
 		t.Errorf("%d records in the topics, want %d as before", n, want)
 	}

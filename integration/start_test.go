@@ -81,6 +81,10 @@ func TestBrokerWithoutTheRights(t *testing.T) {
 	if out := s.lastOutput; strings.Contains(out, "bridge-secret") {
 		t.Error("the password is in the output")
 	}
+	p := s.replay(t, "--all", "--from", "earliest")
+	if code := p.exit(t, startWithin); code != 3 || !strings.Contains(p.output(), "not authorised") || !strings.Contains(p.output(), "rights.replays") {
+		t.Errorf("a replay without rights ended with %d:\n%s", code, tail(p.output()))
+	}
 }
 
 // failsToStart runs the bridge and checks how it ends.
@@ -128,10 +132,14 @@ func (s *site) admin(tb testing.TB) *kgo.Client {
 
 func (s *site) createPositions(tb testing.TB, partitions int32, policy string) {
 	tb.Helper()
+	s.makeTopic(tb, s.name+".positions", partitions, map[string]*string{"cleanup.policy": &policy})
+}
+
+func (s *site) makeTopic(tb testing.TB, name string, partitions int32, settings map[string]*string) {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), startWithin)
 	defer cancel()
-	resp, err := kadm.NewClient(s.admin(tb)).CreateTopic(ctx, partitions, 1,
-		map[string]*string{"cleanup.policy": &policy}, s.name+".positions")
+	resp, err := kadm.NewClient(s.admin(tb)).CreateTopic(ctx, partitions, 1, settings, name)
 	if err != nil || resp.Err != nil {
 		tb.Fatal(err, resp.Err)
 	}

@@ -36,9 +36,14 @@ var suite = map[string]func(t *testing.T, brokers []string){
 	"DeletedTopic":           testDeleted,
 	"Index":                  testIndex,
 	"Notes":                  testNotes,
+	"Inherit":                testInherit,
+	"InheritRefuses":         testInheritRefuses,
+	"Generations":            testGenerations,
 	"GroupShares":            testGroupShares,
 	"GroupCutOff":            testGroupCutOff,
 	"GroupMembers":           testGroupMembers,
+	"Dismiss":                testDismiss,
+	"Followed":               testFollowed,
 }
 
 func TestOnFake(t *testing.T) {

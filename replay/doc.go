@@ -82,6 +82,13 @@
 // <topic>.migrating: it is complete, says so and what it was made of, before the
 // topic is deleted, and is deleted when the new topic holds all of it.
 //
+// # Positions that are changed from outside
+//
+// Whoever has taken a lane over may write another position into it. If it was taken
+// from a member of the group, [Dismiss] has that one lose its lanes and join anew,
+// and [Store.Followed] tells when the lane has an owner again, who has read it. An
+// [Entry.Text] and a [Note] are how an older position is kept.
+//
 // # What it does not do
 //
 // It does not produce, does not fence, does not watch the topic, does not

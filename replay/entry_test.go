@@ -45,6 +45,7 @@ func TestWireForm(t *testing.T) {
 		"position-since.json":   {Key: full.Key, Since: full.EventTime, Source: "cometd"},
 		"position-seen.json":    {Key: full.Key, Position: "7", EventTime: full.EventTime, Seen: full.EventTime.Add(time.Hour), Source: "cometd"},
 		"position-binary.json":  {Key: full.Key, Position: "\x00\xff\xfe", Source: "pubsub"},
+		"position-bus.json":     {Key: full.Key, Position: "7", Source: "cometd", OrgInstance: "USA412", Generation: 3},
 		"position-escapes.json": {Key: full.Key, Position: "<a&b>\"\n\u2028", Source: "x", Owner: "bad \xff utf8"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -217,7 +217,13 @@ func Retryable(err error) bool {
 	if isOurs(err) {
 		return false
 	}
-	return errors.Is(err, context.DeadlineExceeded) || kerr.IsRetriable(err) || errors.Is(err, kerr.OffsetOutOfRange)
+	return errors.Is(err, context.DeadlineExceeded) || kerr.IsRetriable(err) || errors.Is(err, kerr.OffsetOutOfRange) || isMembership(err)
+}
+
+// isMembership reports whether err only says that a member was away for too long,
+// or late: it joins anew.
+func isMembership(err error) bool {
+	return errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.IllegalGeneration) || errors.Is(err, kerr.RebalanceInProgress)
 }
 
 // isOurs reports whether err has a type of this package already.

@@ -95,7 +95,7 @@ func (s *shared) join(cfg GroupConfig, name string) *Group {
 	cfg.Revoked, cfg.Lost = release, release
 	if cfg.Failed == nil {
 		cfg.Failed = func(err error) {
-			if !Retryable(err) && !errors.Is(err, kerr.UnknownMemberID) && !errors.Is(err, kerr.IllegalGeneration) {
+			if !Retryable(err) {
 				s.t.Errorf("%s: %v", name, err)
 			}
 		}

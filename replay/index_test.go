@@ -18,7 +18,7 @@ func testIndex(t *testing.T, brokers []string) {
 	var records []*kgo.Record
 	for i := range 2 * indexSlots {
 		at := began.Add(time.Duration(i) * IndexEvery)
-		records = append(records, s.MomentRecord(Moment{key, at, Position(at.Format(time.RFC3339))}))
+		records = append(records, s.MomentRecord(Moment{Key: key, Time: at, Position: Position(at.Format(time.RFC3339))}))
 	}
 	records = append(records, s.MomentRecord(Moment{Key: other, Time: began, Position: "7"}), s.Record(Entry{Key: key, Position: "8"}))
 	put(t, brokers, records...)

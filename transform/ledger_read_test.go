@@ -111,3 +111,28 @@ func TestLedgerEntryOfANewerVersion(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
+
+// BenchmarkLedgerRead reads an entry as it is written without a registry and as JSON.
+func BenchmarkLedgerRead(b *testing.B) {
+	for name, cfg := range map[string]transform.Config{"avro": {}, "json": {Format: transform.JSON}} {
+		ledger, err := transform.NewLedger("acme.gaps", cfg)
+		if err != nil {
+			b.Fatal(err)
+		}
+		r, err := ledger.Record(b.Context(), fullHole())
+		if err != nil {
+			b.Fatal(err)
+		}
+		reader, err := transform.NewLedgerReader(nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := reader.Read(b.Context(), r); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

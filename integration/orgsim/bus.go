@@ -50,6 +50,7 @@ type bus struct {
 	forget  bool  // drop entries that are no longer retained
 	horizon int64 // retention in ms; 0: for ever
 	slowest int64 // the longest that an event was on its way, ms
+	anyID   bool  // every id is taken for one of this bus
 	byID    bool  // an id is valid while every event behind it is retained
 }
 
@@ -177,16 +178,30 @@ func (b *bus) reset(next int64) {
 	b.floor, b.reached = b.last, b.last+1
 }
 
+// renumber is a new bus: nothing is retained, ids count from first again, and those
+// of the old one are taken for ids of this one.
+func (b *bus) renumber(first int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.trimLocked(b.end)
+	b.last, b.floor, b.reached, b.anyID = first, first, first+1, true
+}
+
 // after returns the index of the first event behind the id; ok is false when
 // the id was never given out or is no longer retained.
 func (b *bus) after(id int64) (index int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if id > b.last || id < b.floor || id == b.floor && (!b.byID || id < b.reached) {
+	if !b.anyID && b.refuses(id) {
 		return 0, false
 	}
 	v := b.viewLocked()
 	return v.first + sort.Search(v.end-v.first, func(i int) bool { return v.at(v.first+i).replay > id }), true
+}
+
+// refuses says whether the id was never given out, or is no longer retained.
+func (b *bus) refuses(id int64) bool {
+	return id > b.last || id < b.floor || id == b.floor && (!b.byID || id < b.reached)
 }
 
 func (b *bus) bounds() (first, end int) {

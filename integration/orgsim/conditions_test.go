@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -110,9 +111,33 @@ func (c *client) count(where string) (int, string) {
 	return out.TotalSize, header
 }
 
+// TestDelayWithoutBound: a tail makes some events much later than most, in order.
+func TestDelayWithoutBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOrg(t, Config{Seed: 3, Delays: map[string]Delay{"Account": {Min: time.Second, Tail: time.Minute}}})
+		var late []time.Duration
+		for range 400 {
+			must[string](t)(o.Create("Account", Fields{"Name": "x"}))
+			wait(time.Hour)
+		}
+		v := o.bus.view()
+		for i := v.first; i < v.end; i++ {
+			e := v.at(i)
+			late = append(late, time.Duration(e.due-e.commit)*time.Millisecond)
+		}
+		slices.Sort(late)
+		if least, middle, most := late[0], late[200], late[399]; least < time.Second || middle < 20*time.Second || middle > time.Minute || most < 4*time.Minute {
+			t.Errorf("%v, %v, %v", least, middle, most)
+		}
+	})
+	if _, err := New(Config{Delays: map[string]Delay{"": {Tail: -1}}}); err == nil {
+		t.Error("a negative tail")
+	}
+}
+
 func TestDeliveryDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOrg(t, Config{Delays: map[string]Delay{"Account": {30 * time.Second, 30 * time.Second}}})
+		o := newOrg(t, Config{Delays: map[string]Delay{"Account": {Min: 30 * time.Second, Max: 30 * time.Second}}})
 		rt := o.RoundTripper()
 		if _, err := o.Create("Account", Fields{"Name": "On its way"}); err != nil {
 			t.Fatal(err)
@@ -134,7 +159,7 @@ func TestDeliveryDelay(t *testing.T) {
 			t.Errorf("ledger: %+v", l[:2])
 		}
 		// Random delays: order within the channel, none early.
-		check(t, o.SetDelay("Account", Delay{0, time.Minute}))
+		check(t, o.SetDelay("Account", Delay{Max: time.Minute}))
 		for range 50 {
 			if _, err := o.Create("Account", Fields{"Name": "A"}); err != nil {
 				t.Fatal(err)

@@ -69,6 +69,16 @@ type Config struct {
 	ProxyStatus    int           // with this HTTP status; 0: by closing the connection
 	SilentChannels bool          // subscribing to a channel that does not exist succeeds, and nothing comes
 
+	// LocatorLifetime ends a query locator that nobody reads; default 15 min, the
+	// shortest that has been seen in the service.
+	LocatorLifetime time.Duration
+	// ReplicationLag is how far behind the clock the lists of updated and deleted
+	// records end (latestDateCovered), whatever end was asked for; whole minutes.
+	ReplicationLag    time.Duration
+	MaxReplicationIDs int // in one such list, more are EXCEEDED_ID_LIMIT; default 600,000
+
+	Bulk BulkConfig // Bulk API 2.0 query jobs
+
 	DailyDeliveries  int    // events delivered in 24 h, for each channel and session; 0: any number
 	DailyLimitOn     string // what is refused then: LimitOnConnect, LimitOnSubscribe, LimitOnBoth (default)
 	DailyAPIRequests int    // REST requests in 24 h, more are refused; 0: 15,000 on paper and any number
@@ -95,6 +105,8 @@ type User struct {
 	Inactive      bool
 	NoStreaming   bool     // handshakes are refused: user not enabled for streaming
 	Denied        []string // objects or platform events that the user may not read
+	DeniedFields  []string // fields that describe and queries do not show, "Account.Phone"; events do
+	TimeZone      string   // of date literals, such as "Europe/Berlin"; default UTC
 }
 
 // App is a connected app.
@@ -166,6 +178,9 @@ func (c *Config) fill() {
 	orDefault(&c.MaxReplyBytes, 8<<20)
 	orDefault(&c.DuplicateStatus, 500)
 	orDefault(&c.Retention, 72*time.Hour)
+	orDefault(&c.LocatorLifetime, 15*time.Minute)
+	orDefault(&c.MaxReplicationIDs, 600_000)
+	c.Bulk.fill()
 }
 
 // check finds what would make the org behave oddly later.
@@ -196,7 +211,7 @@ func (c *Config) check() error {
 // checkRest looks at what refers to the objects.
 func (c *Config) checkRest() error {
 	for name, d := range c.Delays {
-		if d.Min < 0 || d.Max < 0 || name != "" && !slices.ContainsFunc(c.Objects, func(ob Object) bool { return ob.Name == name }) {
+		if d.Min < 0 || d.Max < 0 || d.Tail < 0 || name != "" && !slices.ContainsFunc(c.Objects, func(ob Object) bool { return ob.Name == name }) {
 			return &ConfigError{"delays." + name, "no such object, or a negative delay"}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -46,6 +47,27 @@ type countAnswer struct {
 }
 
 func controlActions() map[string]controlAction {
+	all := publicActions()
+	maps.Copy(all, systemActions())
+	return all
+}
+
+// systemActions are what the service does to records and to who reads them.
+func systemActions() map[string]controlAction {
+	return map[string]controlAction{
+		"touch": func(o *Org, q *controlRequest) (any, error) {
+			return countAnswer{len(q.ids())}, o.Touch(q.Object, q.ids()...)
+		},
+		"empty-bin": func(o *Org, q *controlRequest) (any, error) {
+			n, err := o.EmptyBin(q.Object, q.ids()...)
+			return countAnswer{n}, err
+		},
+		"close-cursors": func(o *Org, _ *controlRequest) (any, error) { return countAnswer{o.CloseCursors()}, nil },
+	}
+}
+
+// publicActions are what people and administrators do.
+func publicActions() map[string]controlAction {
 	return map[string]controlAction{
 		"create": func(o *Org, q *controlRequest) (any, error) {
 			id, err := o.Create(q.Object, q.Fields)
@@ -284,7 +306,7 @@ func (o *Org) serveIndex(w http.ResponseWriter, r *http.Request) {
 	posts := append(sortedKeys(controlActions()), "bulk", "load/start")
 	posts = append(posts, sortedKeys(faultActions())...)
 	writeJSON(w, http.StatusOK, map[string]any{
-		"orgId": o.id, "url": o.baseURL(r), "cometd": o.baseURL(r) + "/cometd/" + o.cfg.Versions[len(o.cfg.Versions)-1],
+		"orgId": o.ID(), "url": o.baseURL(r), "cometd": o.baseURL(r) + "/cometd/" + o.cfg.Versions[len(o.cfg.Versions)-1],
 		"clientIds": clients, "users": users, "channels": o.Channels(), "objects": objects,
 		"get": []string{"sessions", "stats", "faults", "faults/log", "ledger?from=&limit=&follow=", "rows/{object}"}, "post": posts,
 	})

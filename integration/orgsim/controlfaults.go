@@ -15,6 +15,8 @@ type faultRequest struct {
 	Address  string        `json:"address"`
 	Old      string        `json:"old"`
 	ClientID string        `json:"clientId"`
+	Instance string        `json:"instance"`
+	AnyID    bool          `json:"anyId"`
 }
 
 // UnmarshalJSON takes durations as texts.
@@ -35,6 +37,8 @@ func faultActions() map[string]func(o *Org, w http.ResponseWriter, r *http.Reque
 		"delay":       posted(func(o *Org, q *faultRequest) error { return o.SetDelay(q.Object, q.Delay) }),
 		"outage":      posted(func(o *Org, q *faultRequest) error { o.Outage(q.For); return nil }),
 		"share-ids":   posted(func(o *Org, q *faultRequest) error { o.ShareReplayID(max(q.Count, 1)); return nil }),
+		"migrate":     posted(func(o *Org, q *faultRequest) error { o.MigrateInstance(q.Instance, q.AnyID); return nil }),
+		"refresh":     posted(func(o *Org, _ *faultRequest) error { o.RefreshSandbox(); return nil }),
 		"move":        posted(func(o *Org, q *faultRequest) error { o.MoveInstance(q.Address, q.Old); return nil }),
 	}
 }

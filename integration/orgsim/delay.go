@@ -2,20 +2,24 @@ package orgsim
 
 import (
 	"maps"
+	"math/rand/v2"
 	"time"
 )
 
 // Delay is how long after its commit an event can be delivered: evenly
-// distributed between Min and Max. Events of one channel keep their order.
+// distributed between Min and Max, and Tail on top of that, which is a mean and has
+// no bound: one event in twenty has to wait for three times as long, one in a
+// thousand for seven. Events of one channel keep their order.
 type Delay struct {
-	Min time.Duration `json:"min"`
-	Max time.Duration `json:"max"`
+	Min  time.Duration `json:"min"`
+	Max  time.Duration `json:"max"`
+	Tail time.Duration `json:"tail,omitempty"`
 }
 
 // UnmarshalJSON takes durations as texts.
 func (d *Delay) UnmarshalJSON(raw []byte) error {
 	type plain Delay
-	return decodeDurations(raw, (*plain)(d), "min", "max")
+	return decodeDurations(raw, (*plain)(d), "min", "max", "tail")
 }
 
 // SetDelay sets the delay of an object's or platform event's events from now
@@ -24,7 +28,7 @@ func (o *Org) SetDelay(object string, d Delay) error {
 	if object != "" && o.objects[object] == nil {
 		return errNoObject(object)
 	}
-	if d.Min < 0 || d.Max < 0 {
+	if d.Min < 0 || d.Max < 0 || d.Tail < 0 {
 		return &ConfigError{"delay " + quoted(object), "a delay is not negative"}
 	}
 	o.mu.Lock()
@@ -56,16 +60,25 @@ func (o *Org) delay(events []logged) {
 			if !ok {
 				d = o.delays[""]
 			}
-			by := d.Min
-			if d.Max > d.Min {
-				by += time.Duration(o.delayRand.Int64N(int64(d.Max - d.Min + 1)))
-			}
+			by := d.draw(o.delayRand)
 			o.due[name] = max(o.due[name], e.commit+by.Milliseconds())
 		}
 		if at := o.due[name]; at > e.commit {
 			e.due = at
 		}
 	}
+}
+
+// draw is a delay by chance.
+func (d Delay) draw(rnd *rand.Rand) time.Duration {
+	by := d.Min
+	if d.Max > d.Min {
+		by += time.Duration(rnd.Int64N(int64(d.Max - d.Min + 1)))
+	}
+	if d.Tail > 0 {
+		by += time.Duration(rnd.ExpFloat64() * float64(d.Tail))
+	}
+	return by
 }
 
 // look is a view of the bus at the org's present time.

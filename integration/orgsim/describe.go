@@ -39,26 +39,47 @@ func (c *restCall) summary(ob *object) map[string]any {
 	}
 }
 
-// describe is the object's describe; the caller holds o.mu.
+// describe is the object's describe as the caller may see it; the caller holds o.mu.
 func (c *restCall) describe(ob *object) map[string]any {
 	fields := []any{}
-	if !ob.def.IsEvent() {
-		fields = append(fields, describeField(&field{Field: Field{Name: "Id", Label: "Record ID", Type: "id", Length: 18}, system: true}, "id", ob.def.Name, ""))
-	}
-	for _, f := range ob.fields {
-		fields = append(fields, describeField(f, describeType(f.Type), ob.def.Name, ""))
-		for _, p := range f.parts {
-			kind := "string"
-			if p.number {
-				kind = "double"
-			}
-			flat := &field{Field: Field{Name: f.flat(p), Label: f.Label + " " + p.name, Length: f.Length}}
-			fields = append(fields, describeField(flat, kind, ob.def.Name, f.Name))
+	if ob.def.IsEvent() {
+		for _, f := range ob.fields {
+			fields = append(fields, describeField(f, describeType(f.Type), ob.def.Name, ""))
+		}
+	} else {
+		for _, col := range c.catalogue().of(ob).columns {
+			fields = append(fields, col.describe(ob.def.Name))
 		}
 	}
 	out := c.summary(ob)
 	out["fields"] = fields
 	out["childRelationships"], out["recordTypeInfos"] = []any{}, []any{}
+	return out
+}
+
+// describe is one field of a describe.
+func (c *soqlColumn) describe(object string) map[string]any {
+	f, kind, compound := c.field, describeType(c.kind), ""
+	switch {
+	case c.name == "Id":
+		f = &field{Field: Field{Name: "Id", Label: "Record ID", Type: idKind, Length: 18}, system: true}
+	case f == nil:
+		f = &field{Field: Field{Name: c.name, Label: map[string]string{"IsDeleted": "Deleted", "SystemModstamp": "System Modstamp"}[c.name], Type: c.kind}, system: true}
+	case c.parent != nil:
+		f, compound = &field{Field: Field{Name: c.name, Label: f.Label + " " + f.parts[c.part].name, Length: f.Length}}, f.Name
+	}
+	out := describeField(f, kind, object, compound)
+	out["filterable"], out["sortable"], out["groupable"] = c.filterable(), c.sortable(), c.sortable() && c.kind != DateTime && c.kind != Number
+	if c.kind == Lookup {
+		out["relationshipName"] = relation(c.name)
+	}
+	if f.Formula != "" {
+		out["calculated"], out["calculatedFormula"] = true, f.Formula
+		out["createable"], out["updateable"], out["nillable"] = false, false, true
+	}
+	if c.kind == Base64 {
+		out["createable"], out["updateable"] = false, false
+	}
 	return out
 }
 
@@ -73,6 +94,10 @@ func (o *Org) Relabel(object, field, label, help string) error {
 	}
 	if field == "" {
 		ob.def.Label = label
+		return nil
+	}
+	if f := ob.derivedNamed(field); f != nil {
+		f.Label, f.Help = label, help
 		return nil
 	}
 	at, ok := ob.columns[field]
@@ -95,7 +120,7 @@ func describeType(k Kind) string {
 
 func soapType(kind string) string {
 	soap := map[string]string{
-		"id": "tns:ID", "reference": "tns:ID", "boolean": "xsd:boolean", "int": "xsd:int", "double": "xsd:double", "currency": "xsd:double",
+		"id": "tns:ID", "base64": "xsd:base64Binary", "reference": "tns:ID", "boolean": "xsd:boolean", "int": "xsd:int", "double": "xsd:double", "currency": "xsd:double",
 		"percent": "xsd:double", "date": "xsd:date", "datetime": "xsd:dateTime", "time": "xsd:time", "address": "urn:address", "location": "urn:location",
 	}
 	if s, ok := soap[kind]; ok {
@@ -134,7 +159,7 @@ func describeField(f *field, kind, object, compound string) map[string]any {
 		"createable": !f.system && f.parts == nil, "updateable": !f.system && f.parts == nil, "autoNumber": f.Type == AutoNumber,
 		"calculated": false, "compoundFieldName": parent, "defaultedOnCreate": f.system || f.Type == Checkbox, "externalId": false,
 		"filterable": f.Type != LongText, "sortable": f.Type != LongText, "groupable": false, "idLookup": f.Name == "Id", "unique": false,
-		"nameField": f.Name == "Name" && object != "", "picklistValues": picks, "restrictedPicklist": f.Restricted,
+		"nameField": f.Name == "Name" && object != "", "picklistValues": picks, "restrictedPicklist": f.Restricted, "calculatedFormula": nil,
 		"referenceTo": refs, "relationshipName": nil, "inlineHelpText": help, "defaultValue": nil, "encrypted": false,
 	}
 }

@@ -18,6 +18,16 @@
 // bearer, client credentials or password flow, read schemas and records over
 // REST, and stream over Bayeux long polling.
 //
+// Records are queried in SOQL: fields, parents' fields, FIELDS(), aggregates without
+// GROUP BY, WHERE with all comparisons, IN, LIKE, INCLUDES, date literals, AND, OR,
+// NOT and parentheses, ORDER BY, LIMIT, OFFSET. Results come in pages with locators
+// that expire; queryAll has deleted rows, sobjects/X/updated and sobjects/X/deleted
+// list changes by the minute, query?explain= says how a query would be run. Query
+// jobs of Bulk API 2.0 wait, work and end by the org's clock and give pages of CSV.
+// Users may have fields that they cannot read; formula and binary fields are in
+// queries and not in events. [Org.Touch] moves SystemModstamp alone, [Org.EmptyBin]
+// deletes for good.
+//
 // [Org.Handler] serves all that on any host; [Org.RoundTripper] does so without
 // sockets, also inside a testing/synctest bubble. Everything that a method can
 // do to the org, except what takes a function, can be done over HTTP under
@@ -30,12 +40,16 @@
 // [DefaultMix] has everything that a client must come through with nothing lost
 // and nothing doubled. [Org.FaultLog] says what happened. Other conditions last:
 // Config and [Org.Starve], [Org.SetDelay], [Org.MoveInstance], [Org.Outage].
+// [Org.RefreshSandbox] and [Org.MigrateInstance] make it another org, or the same one
+// elsewhere, with a new event bus.
 //
 // # Faults
 //
 // A kind marked (form only) changes the form of a good response; one that
 // leaves a hole can take events that no new session brings back, and is not in
-// DefaultMix. On cometd means every /meta channel.
+// DefaultMix. On cometd means every /meta channel, on rest every part of it too:
+// rest/query, rest/query-more (a locator), rest/replication (updated, deleted),
+// rest/job-create, rest/job, rest/job-results.
 //
 //	reply                  on cometd: a failed reply with the error, failureReason and advice that the fault gives
 //	http                   on cometd rest oauth: an HTTP answer with the status, body, content type and location that the fault gives (default 503)
@@ -91,6 +105,17 @@
 //	cut                    on cometd: the body is cut off after some bytes, at the latest before its last one; what it held is lost to the session
 //	gzip                   on cometd: the body is compressed, if the client accepts it (form only)
 //	drip                   on cometd: the body comes some bytes at a time (default 1) with a pause between (1 s), for a time (20 s), then the rest at once (form only)
+//	query-timeout          on rest/query rest/query-more: 400 QUERY_TIMEOUT: Your query request was running for too long.
+//	query-large            on rest/query: 400 OPERATION_TOO_LARGE: exceeded 100000 distinct who/what's
+//	query-complicated      on rest/query rest/job-create: 400 QUERY_TOO_COMPLICATED: Query is either selecting too many fields or the filter conditions are too complicated.
+//	query-concurrent       on rest/query rest/query-more rest/replication: 403 REQUEST_LIMIT_EXCEEDED: ConcurrentPerOrgLongTxn Limit exceeded.
+//	server-unavailable     on rest: 503 SERVER_UNAVAILABLE: Server is temporarily unavailable
+//	locator-expired        on rest/query-more: 400 INVALID_QUERY_LOCATOR: the query's locator ends
+//	page-short             on rest/query rest/query-more rest/job-results: a page has fewer rows than could be (bytes: how many; default 1)
+//	ids-exceeded           on rest/replication: 400 EXCEEDED_ID_LIMIT: exceeded the limit of 600000 ids: ask for a shorter time
+//	job-quota              on rest/job-create: 400 EXCEEDEDQUOTA: DailyBulkV2QueryJobs Limit exceeded.
+//	job-failed             on rest/job-create: the job ends Failed: by a timeout, after too many retries, or by an unknown error
+//	job-slow               on rest/job-create: the job is in progress for longer (for; default 10 min)
 //	events-with-subscribe  on subscribe: events that are there already come with the subscribe reply (form only)
 //	reply-first            on cometd: the reply comes before the events (form only)
 //	reply-middle           on cometd: the reply comes amid the events (form only)
@@ -128,21 +153,31 @@
 //   - An event is taken off a session when it is written to its reply, not when
 //     it arrives: a reply that is cut off is lost to the session, as with the
 //     real service.
+//   - A query has the rows of one moment. A page that is read later has their values
+//     of then: rows that were deleted since are missing though totalSize counts them,
+//     rows that no longer fulfil the condition are there. (What the service does is
+//     not documented; this is the harder one to read from.)
+//   - A bulk job reads a table in chunks of ids (BulkConfig.Chunk), each as it is at
+//     a moment of its own between the job's begin and end, and keeps what it read.
+//   - SystemModstamp, LastModifiedDate and CreatedDate have whole seconds, the commit
+//     times of events have milliseconds.
 //   - A session holds one place in the bus for each subscription and copies no
 //     events; a reply is written as it is read, so memory does not grow with the
 //     number of sessions or the length of a reply.
 //
 // # What it does not do
 //
-// Bulk API, Pub/Sub API, composite resources, upsert, channel enrichment and
+// Ingest jobs, Pub/Sub API, composite resources, upsert, channel enrichment and
 // filters of custom channels, sharing. PushTopics know SELECT fields FROM object
 // with comparisons joined by AND, all retention is that of Config, an edited
 // PushTopic keeps its name and object, and a generic push to single users reaches
 // nobody; neither PushTopics nor streaming channels are ever deleted. The shape of
-// a message does not depend on the endpoint's version. Queries know one object,
-// AND, ORDER BY one field and LIMIT, and come in one page. Advice with an
+// a message does not depend on the endpoint's version. SOQL has no GROUP BY, no
+// subqueries, no semi-joins, no TYPEOF and no FOR; without ORDER BY rows come in
+// order of id, and the fiscal year is the calendar's. A lookup keeps the id of a
+// parent that was deleted. Field-level security does not reach events. Advice with an
 // interval gives the session no more time than without. Deleted records stay
-// in the bin for ever. Nothing here is meant to be safe against attackers:
+// in the bin until EmptyBin. Nothing here is meant to be safe against attackers:
 // tokens follow from the seed, and the control API asks for none.
 //
 // # Concurrency
@@ -160,5 +195,6 @@
 // [ConfigError] from New and for faults that cannot be; [RequestError] with Salesforce's code and words from
 // whatever changes or reads records. Over the wire: OAuth error objects, REST
 // error arrays, Bayeux error strings with ext.sfdc.failureReason and advice as
-// the Streaming API guide has them. None of them is worth a retry.
+// the Streaming API guide has them; queries are refused with the place in the text.
+// None of them is worth a retry.
 package orgsim

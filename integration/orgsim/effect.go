@@ -16,6 +16,9 @@ type strike struct {
 	http    *answer       // a response of HTTP in place of one of Bayeux
 	drop    bool          // the connection is closed without a response
 	lost    bool          // http, drop: only after the request was carried out
+	locator bool          // REST: the query locator that the request names ends
+	rows    int           // REST: a page has no more
+	job     *jobFate      // REST: what becomes of the bulk job that the request creates
 }
 
 // failure is a scripted reply.
@@ -267,28 +270,31 @@ func (l *lossy) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// refused answers a REST or OAuth request as a fault wants it, if one does; if
-// the response is to be lost, the request goes on.
-func (o *Org) refused(w http.ResponseWriter, on string) bool {
-	s := o.faults.strikeOn(o, on)
+// refused answers a REST or OAuth request as a fault wants it, and done says so. If
+// the response is to be lost, or differs only in part, the request goes on.
+func (o *Org) refused(w http.ResponseWriter, on string) (s *strike, done bool) {
+	s = o.faults.strikeOn(o, on)
 	if s == nil {
-		return false
+		return nil, false
 	}
 	o.stats.refusals.Add(1)
 	l, ok := w.(*lossy)
 	if !ok {
-		return false
+		return s, false
 	}
 	if s.lost {
 		l.strike, l.header = s, http.Header{}
-		return false
+		return s, false
 	}
 	o.perform(s, bearer(l.r), "")
+	if s.locator {
+		o.forgetLocator(l.r.URL.Path)
+	}
 	if s.http == nil && !s.drop {
-		return false
+		return s, false
 	}
 	o.deliver(s, w, l.r)
-	return true
+	return s, true
 }
 
 // settle ends a request whose response was lost.

@@ -15,7 +15,7 @@ import (
 type Fault struct {
 	Kind string `json:"kind"` // one of FaultKinds
 	// On is a Bayeux channel such as "/meta/connect", "cometd" (any of them),
-	// "rest" or "oauth"; "": whatever the kind fits.
+	// "rest", a part of it such as "rest/query", or "oauth"; "": whatever the kind fits.
 	On       string `json:"on,omitempty"`
 	ClientID string `json:"clientId,omitempty"` // only requests of this session
 	Skip     int    `json:"skip,omitempty"`     // fitting requests that pass unharmed before
@@ -99,7 +99,7 @@ func cometdChannels() []string {
 
 // FaultKinds lists every kind of fault.
 func FaultKinds() []FaultKind {
-	return slices.Concat(plainKinds(), tokenKinds(), sessionKinds(), limitKinds(), adviceKinds(), httpKinds(), bodyKinds(), shapeKinds(), cookieKinds(), orgKinds())
+	return slices.Concat(plainKinds(), tokenKinds(), sessionKinds(), limitKinds(), adviceKinds(), httpKinds(), bodyKinds(), queryKinds(), shapeKinds(), cookieKinds(), orgKinds())
 }
 
 func kindNamed(name string) (*FaultKind, bool) {
@@ -113,7 +113,8 @@ func kindNamed(name string) (*FaultKind, bool) {
 
 // fits reports whether the kind can hit such a request.
 func (k *FaultKind) fits(on string) bool {
-	return slices.Contains(k.Fits, on) || strings.HasPrefix(on, "/meta/") && slices.Contains(k.Fits, "cometd")
+	return slices.Contains(k.Fits, on) || strings.HasPrefix(on, "/meta/") && slices.Contains(k.Fits, "cometd") ||
+		slices.Contains(restParts(), on) && slices.Contains(k.Fits, "rest")
 }
 
 // clock reports whether the kind happens to the org and not to a request.
@@ -162,7 +163,7 @@ func (f *Fault) hits(k *FaultKind, on, clientID string) bool {
 	case f.On == "cometd":
 		return strings.HasPrefix(on, "/meta/")
 	}
-	return f.On == "" || f.On == on
+	return f.On == "" || f.On == on || strings.HasPrefix(on, f.On+"/")
 }
 
 // Inject makes a fault happen: one of the org's own kinds at once, another to

@@ -168,6 +168,9 @@ func TestEveryFault(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { tc.run(t, i%2 == 0) })
 		})
 	}
+	for kind := range queryFaultCases() {
+		tested[kind] = true
+	}
 	for _, k := range FaultKinds() {
 		if !tested[k.Name] {
 			t.Errorf("no case for %s", k.Name)

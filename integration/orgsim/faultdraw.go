@@ -193,9 +193,11 @@ func (f *faults) strikeOn(o *Org, on string) *strike {
 	if p == nil || !p.acts(o.now()) {
 		return nil
 	}
-	p.seen[on]++
-	rnd := seeded(p.Seed, on, p.seen[on])
-	k := p.pick(rnd, func(m mixed) bool { return m.on == on })
+	whole, _, part := strings.Cut(on, "/")
+	k, rnd := p.draw(whole)
+	if k == nil && part {
+		k, rnd = p.draw(on)
+	}
 	if k == nil {
 		return nil
 	}
@@ -203,4 +205,11 @@ func (f *faults) strikeOn(o *Org, on string) *strike {
 	k.fill(&fault, rnd)
 	f.noteLocked(o, fault, on)
 	return k.strike(&fault)
+}
+
+// draw is what the mix has for the next request of a name.
+func (p *plan) draw(on string) (*FaultKind, *rand.Rand) {
+	p.seen[on]++
+	rnd := seeded(p.Seed, on, p.seen[on])
+	return p.pick(rnd, func(m mixed) bool { return m.on == on }), rnd
 }

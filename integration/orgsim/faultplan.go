@@ -312,8 +312,9 @@ func (p *plan) pop(now time.Time) *Fault {
 	return f
 }
 
-// tick does to the org what the plan has for it by now.
+// tick does to the org what is due by now: what its jobs have, and the plan.
 func (o *Org) tick() {
+	o.tickJobs()
 	f := &o.faults
 	if next := f.next.Load(); next == 0 || o.now().UnixNano() < next {
 		return

@@ -136,7 +136,7 @@ func TestDefaultMixTakesNothingAway(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			plan := Faults(seed, DefaultMix())
 			plan.End = 47 * time.Hour
-			o, got := survive(t, Config{Seed: seed, Faults: &plan, Delays: map[string]Delay{"": {0, 20 * time.Second}}}, 48*time.Hour)
+			o, got := survive(t, Config{Seed: seed, Faults: &plan, Delays: map[string]Delay{"": {Max: 20 * time.Second}}}, 48*time.Hour)
 			want := changes(o)
 			if len(got) != len(want) || len(want) < 1000 {
 				t.Errorf("seed %d: %d events, ledger %d", seed, len(got), len(want))

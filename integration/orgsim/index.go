@@ -27,8 +27,11 @@ func (ob *object) drop(r *record) {
 }
 
 // from is the place in the index of the first record whose id is not below id.
-func (ob *object) from(id string) int {
-	i, _ := slices.BinarySearchFunc(ob.index, id, func(r *record, id string) int { return strings.Compare(r.id, id) })
+func (ob *object) from(id string) int { return placeOf(ob.index, id) }
+
+// placeOf is where an id is or would be among rows in order of id.
+func placeOf(rows []*record, id string) int {
+	i, _ := slices.BinarySearchFunc(rows, id, func(r *record, id string) int { return strings.Compare(r.id, id) })
 	return i
 }
 

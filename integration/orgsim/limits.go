@@ -92,6 +92,8 @@ func (o *Org) limits() map[string]any {
 		// What a connected app has of it stands beside the numbers.
 		"DailyApiRequests":                      map[string]any{"Max": requests["Max"], "Remaining": requests["Remaining"], "Orgsim": entry(0, 0)},
 		"DailyDeliveredPlatformEvents":          entry(deliveries, s.DeliveredToday),
+		"DailyBulkV2QueryJobs":                  entry(int64(o.cfg.Bulk.Jobs), o.bulkJobs.total(o.now())),
+		"DailyBulkV2QueryFileStorageMB":         entry(int64(o.cfg.Bulk.Megabyte), o.bulkBytes.total(o.now())>>20),
 		"HourlyPublishedPlatformEvents":         entry(250_000, 0),
 		"StreamingApiConcurrentClients":         entry(clients, int64(s.SessionsOpen)),
 		"DurableStreamingApiConcurrentClients":  entry(clients, int64(s.SessionsOpen)),

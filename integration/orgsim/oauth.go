@@ -60,7 +60,7 @@ func refuseGrant(description string) *oauthError {
 func (o *Org) serveToken(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Pragma", "no-cache")
-	if o.refused(w, "oauth") {
+	if _, done := o.refused(w, "oauth"); done {
 		return
 	}
 	got, err := o.grant(r)
@@ -74,7 +74,7 @@ func (o *Org) serveToken(w http.ResponseWriter, r *http.Request) {
 	}
 	access, expires := o.issue(got)
 	base := o.baseURL(r)
-	id := base + "/id/" + o.id + "/" + got.user.id
+	id := base + "/id/" + o.ID() + "/" + got.user.id
 	issued := strconv.FormatInt(o.now().UnixMilli(), 10)
 	mac := hmac.New(sha256.New, []byte(got.app.ClientSecret))
 	mac.Write([]byte(id + issued))
@@ -261,7 +261,7 @@ func (o *Org) grantPassword(form url.Values) (*user, *app, error) {
 func (o *Org) issue(got *granted) (access string, expires time.Duration) {
 	o.auth.mu.Lock()
 	defer o.auth.mu.Unlock()
-	access = o.id[:15] + "!AQ" + randomText(o.auth.rnd, base62+"._", 94)
+	access = o.ID()[:15] + "!AQ" + randomText(o.auth.rnd, base62+"._", 94)
 	fixed := o.auth.web.conf.TellExpiry
 	o.auth.tokens[access] = &token{
 		user: got.user, app: got.app, family: got.family, ends: o.now().Add(o.cfg.TokenLifetime), fixed: fixed,
@@ -343,8 +343,8 @@ func (o *Org) serveUser(w http.ResponseWriter, r *http.Request) {
 	}
 	base := o.baseURL(r)
 	writeJSON(w, http.StatusOK, map[string]any{
-		"sub": base + "/id/" + o.id + "/" + u.id, "id": base + "/id/" + o.id + "/" + u.id,
-		"user_id": u.id, "organization_id": o.id, "preferred_username": u.Username, "username": u.Username,
+		"sub": base + "/id/" + o.ID() + "/" + u.id, "id": base + "/id/" + o.ID() + "/" + u.id,
+		"user_id": u.id, "organization_id": o.ID(), "preferred_username": u.Username, "username": u.Username,
 		"name": u.Name, "display_name": u.Name, "email": u.Email, "active": true, "user_type": "STANDARD", "language": "en_US",
 		"urls": map[string]string{"rest": base + "/services/data/v{version}/", "sobjects": base + "/services/data/v{version}/sobjects/", "query": base + "/services/data/v{version}/query/"},
 	})

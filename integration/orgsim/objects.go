@@ -241,7 +241,7 @@ type object struct {
 	fields  []*field // schema order; new fields are appended, so an index stays valid
 	columns map[string]column
 	sys     sysColumns
-	schema  *schema // the current one
+	schema  *schema  // the current one
 	derived []*field // formulas and binaries: no event and no writer has them
 	records map[string]*record
 	index   []*record // all records in order of id
@@ -311,6 +311,12 @@ func (ob *object) derivedNamed(name string) *field {
 		}
 	}
 	return nil
+}
+
+// wholeField says whether a stored field has that name, and not a part of one.
+func (ob *object) wholeField(name string) bool {
+	at, ok := ob.columns[name]
+	return ok && at.part < 0
 }
 
 func (ob *object) add(f *field) {

@@ -15,7 +15,6 @@ import (
 // Org is a simulated Salesforce org. All methods are safe for concurrent use.
 type Org struct {
 	cfg   Config
-	id    string // 18 characters
 	users []*user
 	apps  map[string]*app
 
@@ -27,6 +26,7 @@ type Org struct {
 	gapRand      *rand.Rand
 	keyRand      *rand.Rand
 	replay       int64
+	firstReplay  int64 // the bus began behind it
 	commitNumber int64
 	lastCommit   int64
 	scratch      []byte // one event in the making
@@ -38,6 +38,9 @@ type Org struct {
 	topics       []*topic
 	topicIDs     *idMaker // of PushTopics and streaming channels: those of records do not depend on them
 	generic      []*streamingChannel
+	cursors      []*cursor // by age
+	jobs         jobs
+	born         time.Time
 	channelTypes int // types of event that belong to one channel, behind those of the objects
 
 	bus      *bus
@@ -50,9 +53,10 @@ type Org struct {
 	shared   atomic.Int64 // transactions to come whose events share a replay id
 	outage   atomic.Int64 // until then there is none to answer; clock, nanoseconds
 	instance atomic.Pointer[instance]
+	who      atomic.Pointer[identity]
 	seen     atomic.Pointer[string] // the address of the last request
 
-	deliveries, restCalls, cometdCalls, tokenCalls *rolling
+	deliveries, restCalls, cometdCalls, tokenCalls, bulkJobs, bulkBytes *rolling
 
 	offset  atomic.Int64 // clock, nanoseconds
 	buffers sync.Pool
@@ -64,6 +68,7 @@ type user struct {
 	User
 	id     string
 	denied map[string]bool // by object name
+	zone   *time.Location
 }
 
 type app struct {
@@ -90,6 +95,7 @@ const (
 	seedFaults
 	seedDelays
 	seedTopics
+	seedJobs
 )
 
 // New makes an org. It starts nothing.
@@ -103,10 +109,13 @@ func New(cfg Config) (*Org, error) {
 		cfg: cfg, objects: map[string]*object{}, schemas: map[string]*schema{}, channels: map[string]*channel{}, apps: map[string]*app{},
 		ids: newIDMaker(stream(seedIDs)), gapRand: stream(seedGaps), keyRand: stream(seedKeys), delayRand: stream(seedDelays), delays: cfg.delays(),
 		deliveries: newRolling(24*time.Hour, 96), restCalls: newRolling(24*time.Hour, 96),
+		bulkJobs: newRolling(24*time.Hour, 96), bulkBytes: newRolling(24*time.Hour, 96),
 		cometdCalls: newRolling(time.Minute, 60), tokenCalls: newRolling(time.Hour, 60),
 	}
-	o.id = o.ids.id18("00D")
+	o.who.Store(&identity{id: o.ids.id18("00D"), instance: firstInstance})
 	o.topicIDs = &idMaker{instance: o.ids.instance, next: map[string]int64{}, rnd: stream(seedTopics)}
+	o.jobs.rnd = stream(seedJobs)
+	o.born = o.now()
 	o.hub = hub{sessions: map[string]*session{}, rnd: stream(seedSessions)}
 	o.auth = auth{tokens: map[string]*token{}, used: map[string]time.Time{}, rnd: stream(seedTokens)}
 	o.zippers.New = func() any {
@@ -118,12 +127,18 @@ func New(cfg Config) (*Org, error) {
 	if o.replay == 0 {
 		o.replay = 10_000_000 + o.gapRand.Int64N(80_000_000)
 	}
+	o.firstReplay = o.replay
 	if o.commitNumber == 0 {
 		o.commitNumber = 1<<53 + 1 + 2*o.gapRand.Int64N(1_000_000)
 	}
 	o.bus = &bus{floor: o.replay, last: o.replay, reached: o.replay + 1, forget: cfg.DropTrimmed, horizon: cfg.Retention.Milliseconds(), byID: cfg.ExpireByID}
-	o.addPeople()
+	if err := o.addPeople(); err != nil {
+		return nil, err
+	}
 	o.addObjects()
+	if err := o.checkFields(); err != nil {
+		return nil, err
+	}
 	o.addChannels()
 	if err := o.addStreaming(); err != nil {
 		return nil, err
@@ -137,9 +152,13 @@ func New(cfg Config) (*Org, error) {
 	return o, nil
 }
 
-func (o *Org) addPeople() {
+func (o *Org) addPeople() error {
 	for _, u := range o.cfg.Users {
 		nu := &user{User: u, id: o.ids.id18("005"), denied: map[string]bool{}}
+		var err error
+		if nu.zone, err = location(u.TimeZone); err != nil {
+			return &ConfigError{"users." + u.Username, err.Error()}
+		}
 		for _, d := range u.Denied {
 			nu.denied[d] = true
 		}
@@ -152,6 +171,7 @@ func (o *Org) addPeople() {
 		}
 		o.apps[a.ClientID] = na
 	}
+	return nil
 }
 
 func (o *Org) addObjects() {
@@ -218,7 +238,7 @@ func (o *Org) addChannels() {
 }
 
 // ID is the org's 18-character id.
-func (o *Org) ID() string { return o.id }
+func (o *Org) ID() string { return o.who.Load().id }
 
 // Channels lists every channel that may be subscribed to, sorted.
 func (o *Org) Channels() []string {

@@ -3,5 +3,5 @@ package orgsim
 // organizationRow is the one row of Organization, by field; its values are
 // texts, booleans and nil.
 func (o *Org) organizationRow() map[string]any {
-	return map[string]any{"Id": o.id, "Name": "Orgsim", "InstanceName": "SIM1", "IsSandbox": false, "OrganizationType": "Developer Edition"}
+	return map[string]any{"Id": o.ID(), "Name": "Orgsim", "InstanceName": o.who.Load().instance, "IsSandbox": o.who.Load().sandbox, "OrganizationType": "Developer Edition"}
 }

@@ -56,11 +56,16 @@ func (o *Org) CutConnections(afterBytes int) int {
 	return n
 }
 
-// ResetBus does to the event bus what a migration of the org does: nothing is
-// retained any more and every replay id known so far is invalid.
+// ResetBus does to the event bus what a migration of the org may do: nothing is
+// retained any more and every replay id known so far is invalid. Ids go on to grow;
+// with MigrateInstance they begin again.
 func (o *Org) ResetBus() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.resetBus()
+}
+
+func (o *Org) resetBus() {
 	o.replay += 1_000_000 + o.gapRand.Int64N(1_000_000)
 	o.bus.reset(o.replay)
 }

@@ -19,6 +19,7 @@ type restCall struct {
 	user    *user
 	version string   // "66.0"
 	path    []string // behind the version
+	strike  *strike  // what a fault does to a request that is carried out
 }
 
 // serveRest is /services/data and everything below it (REST API guide).
@@ -28,7 +29,8 @@ func (o *Org) serveRest(w http.ResponseWriter, r *http.Request) {
 	o.restCalls.add(now, 1)
 	used, most := o.restCalls.total(now), o.dailyRequests()
 	w.Header().Set("Sforce-Limit-Info", fmt.Sprintf("api-usage=%d/%d", min(used, most), most))
-	if o.refused(w, "rest") {
+	s, done := o.refused(w, restName(r))
+	if done {
 		return
 	}
 	rest := strings.Trim(strings.TrimPrefix(r.URL.Path, "/services/data"), "/")
@@ -37,11 +39,15 @@ func (o *Org) serveRest(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	path := strings.Split(rest, "/")
+	if len(r.URL.RequestURI()) > maxURI {
+		page(http.StatusRequestURITooLong).write(w, "")
+		return
+	}
 	if o.cfg.DailyAPIRequests > 0 && used > most {
 		(&restCall{w: w}).fail(&RequestError{Status: 403, Code: "REQUEST_LIMIT_EXCEEDED", Message: "TotalRequests Limit exceeded."})
 		return
 	}
-	c := &restCall{o: o, w: w, r: r, path: path[1:], version: strings.TrimPrefix(path[0], "v")}
+	c := &restCall{o: o, w: w, r: r, path: path[1:], version: strings.TrimPrefix(path[0], "v"), strike: s}
 	if err := c.serve(path[0]); err != nil {
 		c.fail(err)
 	}
@@ -108,6 +114,10 @@ func (c *restCall) serve(segment string) error {
 		return nil
 	case (c.path[0] == "query" || c.path[0] == "queryAll") && len(c.path) == 1:
 		return c.query(c.path[0] == "queryAll")
+	case (c.path[0] == "query" || c.path[0] == "queryAll") && len(c.path) == 2:
+		return c.more(c.path[1])
+	case c.path[0] == "jobs" && len(c.path) > 1 && c.path[1] == "query":
+		return c.jobs(c.path[2:])
 	}
 	return errNotFound()
 }
@@ -118,7 +128,7 @@ func (c *restCall) base() string { return "/services/data/v" + c.version }
 
 func (c *restCall) resources() map[string]string {
 	out := map[string]string{}
-	for _, r := range []string{"sobjects", "query", "queryAll", "limits"} {
+	for _, r := range []string{"sobjects", "query", "queryAll", "limits", "jobs"} {
 		out[r] = c.base() + "/" + r
 	}
 	return out
@@ -198,6 +208,10 @@ func (c *restCall) sobjects(path []string) error {
 		return nil
 	case len(path) == 1:
 		return c.collection(ob)
+	case len(path) == 2 && !ob.def.IsEvent() && (path[1] == "updated" || path[1] == "deleted"):
+		return c.replicate(ob, path[1] == "deleted")
+	case len(path) == 3 && !ob.def.IsEvent():
+		return c.blob(ob, path[1], path[2])
 	case len(path) == 2 && !ob.def.IsEvent():
 		return c.row(ob, path[1])
 	}
@@ -309,31 +323,52 @@ func (c *restCall) row(ob *object, id string) error {
 	return nil
 }
 
+// read is the record as its columns show it, all of them or those in fields=.
 func (c *restCall) read(ob *object, id string) error {
-	c.o.mu.Lock()
+	return c.locked(func() error { return c.readLocked(ob, id) })
+}
+
+func (c *restCall) readLocked(ob *object, id string) error {
 	r := ob.records[ID18(id)]
 	if r == nil || r.deleted {
-		c.o.mu.Unlock()
 		return errNotFound()
 	}
-	all := ob.restFields(r)
-	id18 := r.id
-	c.o.mu.Unlock()
-	out := map[string]any{"attributes": c.attributes(ob.def.Name, id18)}
-	if list := c.r.URL.Query().Get("fields"); list != "" {
-		for _, name := range strings.Split(list, ",") {
-			v, ok := all[name]
-			if !ok {
-				return &RequestError{Status: 400, Code: "INVALID_FIELD", Message: fmt.Sprintf("No such column '%s' on sobject of type %s", name, ob.def.Name)}
-			}
-			out[name] = v
+	t := c.catalogue().of(ob)
+	var chosen choice
+	for _, name := range strings.Split(c.r.URL.Query().Get("fields"), ",") {
+		if name == "" {
+			continue
 		}
-	} else {
-		for k, v := range all {
-			out[k] = v
+		col := t.byName[strings.ToLower(name)]
+		if col == nil {
+			return &RequestError{Status: 400, Code: "INVALID_FIELD", Message: fmt.Sprintf("No such column '%s' on sobject of type %s", name, ob.def.Name)}
+		}
+		chosen.add(col)
+	}
+	if chosen.kids == nil {
+		for _, col := range t.columns {
+			chosen.add(col)
 		}
 	}
-	c.ok(out)
+	c.json(chosen.row(nil, t, r, c.base()))
+	return nil
+}
+
+// blob is the content of a binary field, which only says whose it is.
+func (c *restCall) blob(ob *object, id, name string) error {
+	if err := c.method(http.MethodGet); err != nil {
+		return err
+	}
+	return c.locked(func() error { return c.blobLocked(ob, id, name) })
+}
+
+func (c *restCall) blobLocked(ob *object, id, name string) error {
+	f, r := ob.derivedNamed(name), ob.records[ID18(id)]
+	if f == nil || f.Type != Base64 || c.user.hidden(ob, f) || r == nil || r.deleted {
+		return errNotFound()
+	}
+	c.w.Header().Set("Content-Type", "application/octetstream")
+	_, _ = fmt.Fprintf(c.w, "%s of %s", f.Name, r.id)
 	return nil
 }
 

@@ -226,6 +226,15 @@ func TestControlAPIChangesAndLedger(t *testing.T) {
 	post("delete", `{"object":"Account","ids":["`+id+`"]}`)
 	post("undelete", `{"object":"Account","ids":["`+id+`"]}`)
 	post("publish", `{"object":"Order__e","fields":{"Amount__c":5}}`)
+	if s := post("touch", `{"object":"Account","id":"`+id+`"}`); s["count"] != 1.0 {
+		t.Errorf("touch: %v", s)
+	}
+	if s := post("empty-bin", `{"object":"Account"}`); s["count"] != 0.0 {
+		t.Errorf("empty-bin: %v", s)
+	}
+	if s := post("close-cursors", ""); s["count"] != 0.0 {
+		t.Errorf("close-cursors: %v", s)
+	}
 	post("emit", `{"object":"Account","changeType":"GAP_UPDATE","id":"`+id+`"}`)
 	post("bulk", `{"object":"Order__e","count":10}`)
 	if s := post("field", `{"object":"Account","field":{"name":"Tier__c","type":"string"}}`); len(fmt.Sprint(s["schemaId"])) != 22 {

@@ -52,7 +52,7 @@ const (
 	endForgotten    = "forgotten"    // ForgetSessions
 	endServer       = "server"       // DisconnectSessions
 	endReplaced     = "replaced"     // of a held connect only: a newer one came
-	endMoved        = "moved"        // MoveInstance
+	endMoved        = "moved"        // MoveInstance, RefreshSandbox, MigrateInstance
 	endStrayed      = "strayed"      // its affinity cookie expired or was missing
 	endAdvice       = "advice"       // a fault's advice said so
 )

@@ -113,11 +113,7 @@ func (tx *Tx) stage(ob *object, r *record) *staged {
 }
 
 // change stages a record that somebody changes.
-func (tx *Tx) change(ob *object, r *record) *staged {
-	s := tx.stage(ob, r)
-	s.quiet = false
-	return s
-}
+func (tx *Tx) change(ob *object, r *record) { tx.stage(ob, r).quiet = false }
 
 func (tx *Tx) add(s *staged) {
 	tx.staged = append(tx.staged, s)

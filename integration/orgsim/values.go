@@ -357,10 +357,11 @@ func rawPart(v any) any {
 	return v
 }
 
-// fullName joins the components of a person's name.
+// fullName joins the components of a person's name but the first, the salutation
+// (Object Reference, Contact).
 func fullName(parts []any) string {
 	var words []string
-	for _, p := range parts {
+	for _, p := range parts[1:] {
 		if s, ok := p.(string); ok {
 			words = append(words, s)
 		}

@@ -63,13 +63,8 @@ func (b *bridge) open(ctx context.Context) (err error) {
 	if err := b.openRegistry(); err != nil {
 		return err
 	}
-	internal := b.cfg.InternalTopics
-	b.store, err = replay.Open(ctx, replay.Config{
-		Client: b.kafka, Topic: b.cfg.Name + ".positions", Org: b.org.id, Lanes: b.cfg.Lanes,
-		ReplicationFactor: int(internal.ReplicationFactor), Create: internal.Create, Settings: internal.Settings,
-	})
-	if err != nil {
-		return outside("positions topic", err)
+	if err := b.openStore(ctx, b.positions()); err != nil {
+		return err
 	}
 	if b.cfg.Format == config.FormatRaw {
 		return nil // its records have no schema that could change
@@ -181,14 +176,17 @@ func (b *bridge) lane(lane int32, streams []pipeline.Stream, dog *pipeline.Watch
 	if err != nil {
 		return nil, err
 	}
+	where := &whereabouts{rest: b.org.rest, log: b.log}
 	return pipeline.NewLane(pipeline.LaneConfig{
 		Lane: lane, Streams: streams, Positions: b.store, Encoder: encoder, Ledger: ledger, Schemas: b.history,
 		DeadLetter: pipeline.DeadLetter{Topic: b.cfg.DeadLetter.Topic},
 		MaxEvents:  b.cfg.Batch.MaxEvents, MaxBytes: b.cfg.Batch.MaxBytes,
-		Owner: b.instance(), Stats: b.stats, Log: b.log, Watchdog: dog,
+		Owner: b.instance(), Stats: b.stats, Log: b.log, Watchdog: dog, OrgInstance: where.ask,
 		OpenWriter: func(ctx context.Context) (pipeline.Writer, error) { return b.producer(ctx, lane) },
 		OpenSource: func(_ context.Context, resume []pipeline.Resume, trace pipeline.SourceTrace) (pipeline.Source, error) {
-			return streaming.Open(b.streaming(), resume, trace)
+			cfg := b.streaming()
+			cfg.Moved = where.moved
+			return streaming.Open(cfg, resume, trace)
 		},
 	}), nil
 }

@@ -134,19 +134,15 @@ func short(text []byte) string {
 
 // positionsOf finds channel and replay id in offsets. What the maps hold is the
 // connector's own affair and differs between versions, so nothing is taken that could
-// mean something else (I5). channelOf may know a connector's channel from its
-// configuration, for offsets that name none; it may be nil.
-func positionsOf(offsets []connectOffset, channelOf func(connector string) string) connectPositions {
+// mean something else (I5). channels are those of the configuration: names of custom
+// channels and PushTopics do not tell without them what they are.
+func positionsOf(offsets []connectOffset, channels []string) connectPositions {
 	out := connectPositions{Positions: make(map[string]int64)}
 	refused := make(map[string]bool)
 	for _, o := range offsets {
-		known := ""
-		if channelOf != nil {
-			known = channelOf(o.Connector)
-		}
-		id, named, err := replayIDOf(o.Offset, known)
+		id, named, err := replayIDOf(o.Offset, channels)
 		if err == nil && named == "" {
-			named, err = channelIn(o, known)
+			named, err = channelIn(o, channels)
 		}
 		if err != nil {
 			out.Doubts = append(out.Doubts, o.String()+": "+err.Error())
@@ -165,9 +161,8 @@ func positionsOf(offsets []connectOffset, channelOf func(connector string) strin
 
 // replayIDOf finds the one number of an offset that is a replay id: under a name that
 // says so, or, as the first versions of the connector have it, under the name of
-// the channel, which is returned then. known is the channel by the configuration, if
-// there is one.
-func replayIDOf(offset map[string]any, known string) (id int64, channel string, err error) {
+// the channel, which is returned then.
+func replayIDOf(offset map[string]any, channels []string) (id int64, channel string, err error) {
 	var found, numbers []string
 	for _, name := range slices.Sorted(maps.Keys(offset)) {
 		if plainName(name) == "replayid" {
@@ -180,14 +175,11 @@ func replayIDOf(offset map[string]any, known string) (id int64, channel string, 
 	case len(found) > 1:
 		return 0, "", fmt.Errorf("which of %s is the replay id?", strings.Join(found, ", "))
 	case len(found) == 0 && len(numbers) == 1:
-		channel = channelNamed(numbers[0])
-		if known != "" && numbers[0] == known[strings.LastIndexByte(known, '/')+1:] {
-			channel = known
-		}
-		if channel == "" {
+		named := channelsNamed(numbers[0], channels)
+		if len(named) != 1 {
 			return 0, "", fmt.Errorf("nothing says that the number under %q is a replay id", numbers[0])
 		}
-		found = numbers
+		found, channel = numbers, named[0]
 	case len(found) == 0:
 		return 0, "", errors.New("there is no replay id in it")
 	}
@@ -220,51 +212,50 @@ func wholeNumber(v any) (int64, bool) {
 	return n, err == nil
 }
 
-// channelIn finds the one channel that the partition or the offset names, or else the
-// known one.
-func channelIn(o connectOffset, known string) (string, error) {
+// channelIn finds the one channel that the partition or the offset names.
+func channelIn(o connectOffset, channels []string) (string, error) {
 	var found []string
 	for _, m := range []map[string]any{o.Partition, o.Offset} {
 		for _, v := range m {
 			if text, ok := v.(string); ok {
-				if c := channelNamed(text); c != "" && !slices.Contains(found, c) {
-					found = append(found, c)
-				}
+				found = append(found, channelsNamed(text, channels)...)
 			}
 		}
 	}
 	slices.Sort(found)
-	switch {
-	case known != "" && (len(found) == 0 || slices.Contains(found, known)):
-		return known, nil
-	case known != "":
-		return "", fmt.Errorf("it names %s, and the connector's configuration %s", strings.Join(found, " and "), known)
-	case len(found) == 1:
+	switch found = slices.Compact(found); len(found) {
+	case 0:
+		return "", errors.New("it does not say which channel it is of, or one that the configuration does not have; try: bridge positions set")
+	case 1:
 		return found[0], nil
-	case len(found) > 1:
-		return "", fmt.Errorf("which of %s is it?", strings.Join(found, ", "))
 	}
-	return "", errors.New("it does not say which channel it is of")
+	return "", fmt.Errorf("which of %s is it?", strings.Join(found, ", "))
 }
 
-// channelNamed is the channel that a name means beyond doubt; empty for all others,
-// so for names of custom channels and PushTopics without their /data/, /event/ or
-// /topic/.
-func channelNamed(name string) string {
+// channelsNamed are the channels that a name may mean: itself, one of the
+// configuration's that ends so, or one that nothing else is called like.
+func channelsNamed(name string, channels []string) (out []string) {
 	for _, family := range []string{"/data/", "/event/", "/topic/", "/u/"} {
 		if strings.HasPrefix(name, family) && len(name) > len(family) {
-			return name
+			return []string{name}
+		}
+	}
+	if name == "" || strings.ContainsAny(name, "/ ") {
+		return nil
+	}
+	for _, c := range channels {
+		if c[strings.LastIndexByte(c, '/')+1:] == name {
+			out = append(out, c)
 		}
 	}
 	switch {
-	case strings.ContainsAny(name, "/ "):
-		return ""
+	case len(out) > 0:
 	case name == "ChangeEvents", strings.HasSuffix(name, "ChangeEvent") && name != "ChangeEvent":
-		return "/data/" + name
+		out = []string{"/data/" + name}
 	case strings.HasSuffix(name, "__e"):
-		return "/event/" + name
+		out = []string{"/event/" + name}
 	}
-	return ""
+	return out
 }
 
 func (o connectOffset) String() string {

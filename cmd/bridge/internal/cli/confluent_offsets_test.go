@@ -11,10 +11,10 @@ import (
 
 // Shapes of offsets: what is beyond doubt is taken, everything else is named.
 func TestPositionsOfConnectOffsets(t *testing.T) {
-	pushTopic := func(string) string { return "/topic/LeadUpdates" }
+	configured := []string{"/topic/LeadUpdates", "/data/Sales__chn", "/data/Twice__chn", "/event/Twice__chn"}
 	for _, c := range []struct {
 		name, partition, offset string
-		channelOf               func(string) string
+		channels                []string
 		want                    map[string]int64
 		doubt                   string
 	}{
@@ -22,13 +22,15 @@ func TestPositionsOfConnectOffsets(t *testing.T) {
 		{"snake case, a name alone", `{"cdcName":"ContactChangeEvent"}`, `{"replay_id":"9007199254740993"}`, nil, map[string]int64{"/data/ContactChangeEvent": 9007199254740993}, ""},
 		{"platform event", `{"event":"Order__e"}`, `{"ReplayId":7,"time":1700000000000}`, nil, map[string]int64{"/event/Order__e": 7}, ""},
 		{"all events", `{}`, `{"replay.id":7,"channel":"ChangeEvents"}`, nil, map[string]int64{"/data/ChangeEvents": 7}, ""},
-		{"the channel by configuration", `{}`, `{"replayId":7}`, pushTopic, map[string]int64{"/topic/LeadUpdates": 7}, ""},
-		{"the name as key", `{}`, `{"LeadUpdates":8}`, pushTopic, map[string]int64{"/topic/LeadUpdates": 8}, ""},
+		{"a configured PushTopic", `{"topic":"LeadUpdates"}`, `{"replayId":7}`, configured, map[string]int64{"/topic/LeadUpdates": 7}, ""},
+		{"a configured custom channel", `{"channel":"Sales__chn"}`, `{"replayId":7}`, configured, map[string]int64{"/data/Sales__chn": 7}, ""},
+		{"the name as key", `{}`, `{"LeadUpdates":8}`, configured, map[string]int64{"/topic/LeadUpdates": 8}, ""},
+		{"no name at all", `{}`, `{"replayId":7}`, configured, nil, "does not say which channel"},
+		{"a name of two channels", `{"channel":"Twice__chn"}`, `{"replayId":7}`, configured, nil, "which of /data/Twice__chn, /event/Twice__chn"},
 		{"the event's name as key", `{}`, `{"Order__e":8}`, nil, map[string]int64{"/event/Order__e": 8}, ""},
 		{"a PushTopic's name", `{"topic":"LeadUpdates"}`, `{"replayId":7}`, nil, nil, "does not say which channel"},
 		{"a custom channel's name", `{"channel":"Sales__chn"}`, `{"replayId":7}`, nil, nil, "does not say which channel"},
 		{"two channels", `{"a":"AccountChangeEvent","b":"Order__e"}`, `{"replayId":7}`, nil, nil, "which of /data/AccountChangeEvent, /event/Order__e"},
-		{"another than configured", `{"a":"AccountChangeEvent"}`, `{"replayId":7}`, pushTopic, nil, "and the connector's configuration /topic/LeadUpdates"},
 		{"two replay ids", `{"a":"AccountChangeEvent"}`, `{"replayId":7,"replay_id":8}`, nil, nil, "which of replayId, replay_id"},
 		{"some number", `{"a":"AccountChangeEvent"}`, `{"position":7}`, nil, nil, `number under "position"`},
 		{"some numbers", `{"a":"AccountChangeEvent"}`, `{"x":7,"y":8}`, nil, nil, "no replay id"},
@@ -41,7 +43,7 @@ func TestPositionsOfConnectOffsets(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := positionsOf(offsets, c.channelOf)
+			got := positionsOf(offsets, c.channels)
 			if !maps.Equal(got.Positions, c.want) && len(got.Positions)+len(c.want) > 0 {
 				t.Errorf("positions %v, want %v (%v)", got.Positions, c.want, got.Doubts)
 			}

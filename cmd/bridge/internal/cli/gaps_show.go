@@ -90,8 +90,8 @@ func (s *shownGap) print(w io.Writer) error {
 	line("object", cmp.Or(s.Object, "(all of the channel)"))
 	line("change type", s.ChangeType)
 	line("records", strings.Join(s.RecordIDs, " "))
-	line("after", place(s.FromTime, s.FromPosition))
-	line("up to", place(s.ToTime, s.ToPosition))
+	line("after", boundary(s.FromTime, s.FromPosition))
+	line("up to", boundary(s.ToTime, s.ToPosition))
 	line("found", edge(s.Detected, ""))
 	line("detail", s.Detail)
 	text.WriteString("\nSTATE\tWRITTEN\tDETAIL\n")
@@ -104,8 +104,8 @@ func (s *shownGap) print(w io.Writer) error {
 	return tw.Flush()
 }
 
-// place is an edge of a gap with all that is known of it.
-func place(at time.Time, position string) string {
+// boundary is an edge of a gap with all that is known of it.
+func boundary(at time.Time, position string) string {
 	switch {
 	case position == "":
 		return edge(at, "") + " (position not known)"

@@ -18,7 +18,8 @@ func newPositions(stop *stopper) *cobra.Command {
 		Args:  usage(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newPositionsMigrate(stop))
+	cmd.AddCommand(newPositionsList(stop), newPositionsGet(stop), newPositionsSet(stop), newPositionsRewind(stop), newPositionsUndo(stop),
+		newPositionsExport(stop), newPositionsImport(stop), newPositionsMigrate(stop))
 	return cmd
 }
 

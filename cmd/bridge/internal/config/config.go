@@ -35,7 +35,18 @@ type Org struct {
 	ProxyURL       Secret // may hold a password; "" is what the environment says
 	TLS            OrgTLS
 	Auth           Auth
+	OnOtherOrg     OnOtherOrg
 }
+
+// OnOtherOrg is what is done at the start when the login leads to another org than
+// the one whose positions are stored.
+type OnOtherOrg string
+
+// The policies for another org.
+const (
+	OtherOrgHalt    OnOtherOrg = "halt"
+	OtherOrgRestart OnOtherOrg = "restart" // each stream begins anew by its on_expired
+)
 
 // OrgTLS is the client's side of the connections to Salesforce. The file is read
 // and checked when the configuration is parsed.

@@ -83,8 +83,12 @@ func (t *translator) topic(channel string) {
 		t.note(lowerKey, Carried, "", path)
 	}
 	entities := t.entities()
-	if len(entities) > 0 {
-		t.note(entitiesKey, Meaningless, "the schema that each event names says what it is of")
+	switch {
+	case t.in[entitiesKey] == "":
+	case objectOf(channel) != "":
+		t.note(entitiesKey, Meaningless, "the channel carries one entity")
+	default:
+		t.note(entitiesKey, Undecided, "the bridge writes every entity that the channel carries; which those are is selected in Salesforce")
 	}
 	template := t.in[key]
 	if template == "" {
@@ -116,7 +120,6 @@ func (t *translator) topic(channel string) {
 		for _, e := range entities {
 			t.set["streams[0].entities."+e+".topic"] = spell(e)
 		}
-		t.note(entitiesKey, Carried, "for the names of topics", "streams[0].entities")
 	case lower:
 		t.set[path] = strings.ReplaceAll(spell("{{.Object}}"), "{{.object}}", "{{.Object}}")
 		t.note(key, Undecided, "the connector writes the object's name in lower case, the bridge as Salesforce has it; topics.map or entities of the stream can spell topics out", path)

@@ -31,7 +31,7 @@ func TestDefaults(t *testing.T) {
 		Name: "acme",
 		Org: Org{
 			LoginURL: "https://acme.my.salesforce.com",
-			Auth:     Auth{Type: AuthClientCredentials, ClientID: "3MVG9", ClientSecret: NewSecret(secretValue)},
+			Auth:     Auth{Type: AuthClientCredentials, ClientID: "3MVG9", ClientSecret: NewSecret(secretValue)}, OnOtherOrg: OtherOrgHalt,
 		},
 		Streams: []Stream{{
 			Channel: "/data/AccountChangeEvent", Kind: ChangeData, Start: Start{At: StartLatest},

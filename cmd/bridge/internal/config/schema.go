@@ -115,6 +115,8 @@ func orgFields(o *Org) []field {
 		}, meaning: "TLS to Salesforce."},
 		{key: "auth", section: authFields(&o.Auth),
 			meaning: "As whom the org is read: an OAuth 2.0 grant of a connected app or external client app."},
+		{key: "on_other_org", def: string(OtherOrgHalt), value: choice(&o.OnOtherOrg, OtherOrgHalt, OtherOrgRestart),
+			meaning: "What to do at the start when the login leads to another org than the one whose positions are stored, as after the refresh of a sandbox: halt refuses to start; restart gives the old org's positions up, begins each stream by its on_expired, and enters the holes into the gap ledger. For sandboxes only: with it a wrong login is not noticed."},
 	}
 }
 

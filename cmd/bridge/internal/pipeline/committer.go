@@ -266,6 +266,9 @@ func (c *committer) fate(ctx context.Context, s *laneStream, ev *transform.Event
 		}
 		return fate{}, err
 	}
+	if err := c.follows(s, ev, meta.Time); err != nil {
+		return fate{}, err
+	}
 	if s.since.unwanted(meta.Time) {
 		return fate{kind: filtered, time: meta.Time}, nil
 	}
@@ -391,6 +394,7 @@ func (c *committer) positions() []*kgo.Record {
 	for channel, m := range c.marks {
 		s := c.l.streams[channel]
 		e := s.entry(m.position, m.time, c.l.cfg.Owner)
+		e.Generation = c.generation(s)
 		if !s.since.past && !m.wanted {
 			e.Since = s.since.at
 		}
@@ -398,11 +402,20 @@ func (c *committer) positions() []*kgo.Record {
 		if m.at.IsZero() || replay.Slot(m.at) == s.slot {
 			continue
 		}
-		if r := c.l.cfg.Positions.MomentRecord(replay.Moment{Key: s.Key, Time: m.at, Position: replay.Position(m.position)}); r != nil {
+		if r := c.l.cfg.Positions.MomentRecord(replay.Moment{Key: s.Key, Time: m.at, Position: replay.Position(m.position), Generation: e.Generation}); r != nil {
 			out = append(out, r)
 		}
 	}
 	return out
+}
+
+// generation is that of the positions which the batch leads a stream to: behind a
+// position that the org refused they are of another.
+func (c *committer) generation(s *laneStream) int {
+	if channel := s.Key.Channel; c.filled[channel] && c.holes[channel].Reason == transform.ReplayRefused {
+		return s.generation + 1
+	}
+	return s.generation
 }
 
 // sourceName says in a position record what kind of token its position is.
@@ -410,6 +423,10 @@ const sourceName = "cometd"
 
 // committed counts what is durable now.
 func (c *committer) committed(events []transform.Event) {
+	for channel := range c.filled {
+		s := c.l.streams[channel]
+		s.generation = c.generation(s)
+	}
 	c.settle()
 	c.learn()
 	for _, s := range c.entered {

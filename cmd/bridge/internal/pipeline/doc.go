@@ -36,7 +36,9 @@
 //
 // A [Watchdog] asks the org about streams that are subscribed and silent, and
 // has their lanes rouse those that starve. How old a position may become, and
-// what follows when the org refuses it, is in retention.go.
+// what follows when the org refuses it, is in retention.go; when a position is not
+// even tried, because the org has moved and it may mean another event now, in
+// identity.go.
 //
 // # What it does not do
 //

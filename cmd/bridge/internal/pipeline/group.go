@@ -141,10 +141,10 @@ func (r *group) run(ctx, intake context.Context, lane int32, o *ownedLane) {
 		switch {
 		case err == nil:
 			return
-		case r.intake.Err() != nil: // the process ends: its exit code tells of it
+		case r.intake.Err() != nil && !errors.Is(err, sink.ErrFenced): // the process ends: its exit code tells of it
 			r.end(err)
 			return
-		case intake.Err() != nil: // the next owner takes up what was not committed
+		case intake.Err() != nil: // the next owner, who may be there already, takes up what was not committed
 			r.cfg.Log.Warn().Err(err).Int32("lane", lane).Msg("lane did not end cleanly")
 			return
 		case halted(err):

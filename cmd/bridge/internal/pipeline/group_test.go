@@ -74,6 +74,8 @@ func (g *kafkaGroup) start(ctx, intake context.Context, lane int32) error {
 	case <-time.After(l.slow):
 		l.drained = true
 		return nil
+	case err := <-l.end:
+		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -213,6 +215,30 @@ func TestGroupLanes(t *testing.T) {
 			}
 			if err := g.end(); err != nil {
 				t.Error(err)
+			}
+		},
+		"a lane that another owner has does not keep the process from ending well": func(t *testing.T, g *kafkaGroup) {
+			g.Assigned([]int32{0})
+			l := g.lane(0)
+			l.slow = time.Second
+			go func() {
+				<-l.intake.Done()
+				l.end <- fenced
+			}()
+			if err := g.end(); err != nil {
+				t.Error(err)
+			}
+		},
+		"a failure while the process ends is its own": func(t *testing.T, g *kafkaGroup) {
+			g.Assigned([]int32{0})
+			l := g.lane(0)
+			l.slow = time.Second
+			go func() {
+				<-l.intake.Done()
+				l.end <- errLost
+			}()
+			if err := g.end(); !errors.Is(err, errLost) {
+				t.Errorf("%v, want what the lane ended with", err)
 			}
 		},
 		"a lane that is fenced by a stranger is taken up again, not for ever": func(t *testing.T, g *kafkaGroup) {

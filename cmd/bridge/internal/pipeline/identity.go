@@ -27,6 +27,18 @@ import (
 // Salesforce ends after ten minutes.
 const overlap = 10*time.Minute + clockMargin
 
+// orgInstance asks where the org lives now.
+func (l *Lane) orgInstance(ctx context.Context) (string, error) {
+	if l.cfg.OrgInstance == nil {
+		return "", nil
+	}
+	instance, err := l.cfg.OrgInstance(ctx)
+	if err != nil {
+		return "", fmt.Errorf("asking where the org of lane %d lives: %w", l.cfg.Lane, err)
+	}
+	return instance, nil
+}
+
 // misfit is why a stored position is not to be used.
 type misfit struct {
 	reason string // of the ledger
@@ -59,45 +71,57 @@ func BeginAnew(s Stream, old replay.Entry, copied time.Time, reason, detail stri
 	case s.OnExpired.Latest:
 		next.Since = now.Add(-clockMargin)
 	case !copied.IsZero():
-		next.Since = copied.Add(-overlap)
+		next.Since = latestOf(copied.Add(-overlap), old.Since)
+	case !old.Since.IsZero():
+		next.Since = old.Since
 	}
-	return next, &transform.Hole{
+	hole := &transform.Hole{
 		Org: s.Key.Org, Channel: s.Key.Channel, Reason: reason, Detail: detail, State: transform.HoleOpen, Detected: now,
-		FromPosition: string(old.Position), FromTime: latestOf(old.EventTime, old.Seen), ToTime: now,
+		FromPosition: string(old.Position), FromTime: old.EventTime, ToTime: now,
 	}
+	if hole.FromTime.IsZero() {
+		hole.FromTime = latestOf(old.Seen, old.Since)
+	}
+	return next, hole
 }
 
-// renewal gathers what has to be written before a lane's streams are subscribed.
+// renewal is what has to be written before a lane's streams are subscribed.
 type renewal struct {
 	holes   []*transform.Hole
 	entries []*kgo.Record
-	begun   map[*laneStream]replay.Entry
+	streams []*laneStream
 }
 
-// renew begins a stream anew, and says what its entry is now. A stream whose
-// on_expired is halt is halted, and its position stays.
-func (l *Lane) renew(r *renewal, s *laneStream, old replay.Entry, why *misfit) (replay.Entry, bool) {
+// fit returns the stream's stored entry, or what takes its place if it is not to
+// be used; false if the stream is halted.
+func (l *Lane) fit(r *renewal, s *laneStream, stored replay.Entry, instance string) (replay.Entry, bool) {
+	s.generation, s.instance = stored.Generation, instance
+	if instance == "" {
+		s.instance = stored.OrgInstance
+	}
+	why := s.unfit(stored, instance)
+	if why == nil {
+		return stored, true
+	}
 	if !s.OnExpired.Earliest && !s.OnExpired.Latest {
-		l.haltStream(s.Key.Channel, errors.New(why.detail+"; its on_expired is halt: to go on set it to earliest or latest, which enters the hole into the gap ledger"))
-		return old, false
+		l.haltStream(s.Key.Channel, fmt.Errorf("%s; its on_expired is halt: with earliest or latest it goes on, and the hole is entered into the gap ledger", why.detail))
+		return stored, false
 	}
-	copied := latestOf(old.EventTime, old.Since)
-	if old.Position != "" && old.EventTime.IsZero() {
-		copied = time.Time{} // until when it was read is not known
-	}
-	next, hole := BeginAnew(s.Stream, old, copied, why.reason, why.detail)
+	next, hole := BeginAnew(s.Stream, stored, stored.EventTime, why.reason, why.detail)
 	next.OrgInstance, next.Owner = s.instance, l.cfg.Owner
-	l.cfg.Log.Error().Str("channel", s.Key.Channel).Str("reason", why.reason).Str("position", string(old.Position)).Time("since", next.Since).
-		Msg(why.detail + ": the stored position is given up, and the stream goes on by on_expired; the hole is in the gap ledger")
+	l.cfg.Log.Error().Str("channel", s.Key.Channel).Str("reason", why.reason).Str("position", string(stored.Position)).
+		Time("since", next.Since).Msg(why.detail + ": the stored position is given up and the stream goes on by on_expired; the hole is in the gap ledger")
 	r.holes = append(r.holes, hole)
 	r.entries = append(r.entries, l.cfg.Positions.Record(next))
-	r.begun[s] = next
+	r.streams = append(r.streams, s)
+	s.generation = next.Generation
+	s.stats.forget()
 	return next, true
 }
 
-// write makes the renewals durable: the ledger's entries and what takes the place
-// of the positions, as one unit (I2).
-func (l *Lane) writeRenewals(ctx context.Context, w Writer, r *renewal) error {
+// renew makes a renewal durable: what takes the place of the positions, and the
+// entries of the ledger, as one unit (I2).
+func (l *Lane) renew(ctx context.Context, w Writer, r *renewal) error {
 	if len(r.entries) == 0 {
 		return nil
 	}
@@ -105,15 +129,44 @@ func (l *Lane) writeRenewals(ctx context.Context, w Writer, r *renewal) error {
 	if err := c.enterAll(ctx, r.holes); err != nil {
 		return err
 	}
-	if len(c.entered) < len(r.holes) { // a stream whose entry cannot be written is halted; the rest next time
-		return fmt.Errorf("beginning %d streams of lane %d anew: %w", len(r.entries), l.cfg.Lane, errNoEntry)
+	if len(c.entered) < len(r.holes) { // those without an entry are halted; the others begin anew next time
+		return &SourceError{Condition: SchemaRefused, Err: errors.New("the entry of a stream that begins anew cannot be written to the gap ledger")}
 	}
 	if err := c.write(ctx, c.records, r.entries); err != nil {
 		return fmt.Errorf("beginning %d streams of lane %d anew: %w", len(r.entries), l.cfg.Lane, err)
 	}
-	for s := range r.begun {
+	for _, s := range r.streams {
 		s.doubt = nil
 		s.stats.Gaps.Add(1)
 	}
 	return nil
+}
+
+// distrust notes that what the org sent does not follow the stream's position. The
+// lane begins the stream anew when it is taken up again.
+func (l *Lane) distrust(err error) {
+	src, ok := errors.AsType[*SourceError](err)
+	if !ok {
+		return
+	}
+	if s, ok := l.streams[src.Channel]; ok {
+		s.doubt = &misfit{transform.BusReset, src.Err.Error()}
+	}
+}
+
+// follows is an error if the first event behind the position that the stream was
+// taken up from happened before it: then the position means something else now. Of
+// a stream that jumped meanwhile nothing is concluded.
+func (c *committer) follows(s *laneStream, ev *transform.Event, at time.Time) error {
+	if s.resumed.IsZero() || at.IsZero() || ev.Position == "" {
+		return nil
+	}
+	before := s.resumed
+	s.resumed = time.Time{}
+	if _, jumped := c.holes[ev.Channel]; jumped || !at.Before(before.Add(-overlap)) {
+		return nil
+	}
+	return &SourceError{Condition: PositionForeign, Channel: ev.Channel, Err: fmt.Errorf(
+		"the event behind the stored position happened at %s, and the one at it at %s: the event bus was reset, and the position means another event now",
+		at.UTC().Format(time.RFC3339), before.UTC().Format(time.RFC3339))}
 }

@@ -57,6 +57,9 @@ type LaneConfig struct {
 	// MaxEvents and MaxBytes bound the batch that waits and so, twice, the
 	// lane's memory.
 	MaxEvents, MaxBytes int
+	// OrgInstance asks where the org lives now, by Salesforce's name for it; empty
+	// if it does not say. Nil never asks.
+	OrgInstance func(ctx context.Context) (string, error)
 	// Watchdog is told which streams run; nil for none.
 	Watchdog *Watchdog
 	// Owner is written into position records, for humans.
@@ -79,6 +82,12 @@ type laneStream struct {
 	since since
 	kept  time.Time // until when the position record says that the stream was seen
 	slot  int64     // of the last moment in the stream's index; only the committer uses it
+	// instance and generation go with each position. They change between sessions,
+	// and the generation with the first commit behind a refused position.
+	instance   string
+	generation int
+	resumed    time.Time // of the event at the position that the session began behind, until one has followed it
+	doubt      *misfit   // why the position is not to be trusted; set between sessions
 	// objects holds those that are known to come on the stream. Only the
 	// committer uses it.
 	objects map[string]bool
@@ -144,6 +153,9 @@ func (l *Lane) decide(err error) error {
 		return &ExitError{Code: d.Code, Err: err}
 	case StopLane:
 		return err
+	case BeginStream:
+		l.distrust(err)
+		fallthrough
 	default:
 		l.cfg.Stats.trouble(l.cfg.Lane, cond, err)
 		l.cfg.Log.Warn().Err(err).Str("condition", string(cond)).Int32("lane", l.cfg.Lane).
@@ -209,6 +221,11 @@ func (l *Lane) positions(ctx context.Context, w Writer) ([]Resume, []Hole, error
 	}
 	l.ran = true
 	l.cfg.Stats.lives(time.Now())
+	instance, err := l.orgInstance(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var anew renewal
 	var out []Resume
 	var holes []Hole
 	var marks []*kgo.Record
@@ -218,6 +235,11 @@ func (l *Lane) positions(ctx context.Context, w Writer) ([]Resume, []Hole, error
 			continue
 		}
 		e, ok := stored[s.Key]
+		e, fit := l.fit(&anew, s, e, instance)
+		if !fit {
+			continue
+		}
+		ok = ok || !e.Since.IsZero() // it begins anew, and was not stored
 		start := s.resume(e, ok)
 		if h := s.overdue(time.Now()); ok && h != nil {
 			l.cfg.Log.Error().Str("channel", channel).Msg(h.Detail)
@@ -227,6 +249,9 @@ func (l *Lane) positions(ctx context.Context, w Writer) ([]Resume, []Hole, error
 			marks = append(marks, l.beginsNow(s))
 		}
 		out = append(out, Resume{Channel: channel, Start: start})
+	}
+	if err := l.renew(ctx, w, &anew); err != nil {
+		return nil, nil, err
 	}
 	if len(marks) > 0 { // durable before the first subscription is sent
 		if err := w.Commit(ctx, nil, marks); err != nil {
@@ -243,8 +268,17 @@ func (s *laneStream) resume(e replay.Entry, stored bool) Start {
 		s.stats.forget() // what the lane had reached when it was ours before does not hold
 		return s.Start
 	}
+	// What we know of the stream's times is of the position that we had reached. An
+	// owner between, or a command that moved the stream back, made it worthless.
+	if position, _ := s.stats.reached(); position != string(e.Position) {
+		s.stats.forget()
+	}
 	s.stats.resume(e)
 	s.kept = e.Seen
+	s.resumed = time.Time{}
+	if e.Position != "" && e.Since.IsZero() {
+		s.resumed = e.EventTime
+	}
 	s.since = since{at: e.Since}
 	if !e.Since.IsZero() {
 		s.since.bound.Store(true)
@@ -262,6 +296,7 @@ func (l *Lane) beginsNow(s *laneStream) *kgo.Record {
 	s.since = since{at: now.Add(-clockMargin).Truncate(time.Millisecond)}
 	return l.cfg.Positions.Record(replay.Entry{
 		Key: s.Key, Since: s.since.at, Updated: now, Source: sourceName, Owner: l.cfg.Owner,
+		OrgInstance: s.instance, Generation: s.generation,
 	})
 }
 

@@ -22,6 +22,8 @@ const (
 	Misconfigured   Condition = "misconfigured"    // the org says that we ask for something impossible
 	ReplayInvalid   Condition = "replay invalid"   // the position is no longer, or was never, one of the stream
 	ChannelRefused  Condition = "channel refused"  // unknown or forbidden channel
+	OrgMoved        Condition = "org moved"        // the org lives elsewhere than when the session began
+	PositionForeign Condition = "position foreign" // what the org sent does not follow the position
 	Starving        Condition = "starving"         // rows changed, and no event of them comes
 	EventRejected   Condition = "event rejected"   // this event can never become a record as it is
 	EncodeTransient Condition = "encode transient" // schema endpoint or registry down, or refusing every schema
@@ -47,6 +49,7 @@ const (
 	SetAside    Action = "dead letter"  // or halt, by the stream's on_bad_event
 	HaltStream  Action = "halt stream"  // this stream stops, the others go on
 	Restart     Action = "restart"      // the stream's on_expired decides where
+	BeginStream Action = "begin stream" // reopen the lane; the stream's on_expired decides where it begins anew
 	RouseStream Action = "rouse stream" // the stream's on_starvation decides how
 	StopLane    Action = "stop lane"    // another owner has it
 	Exit        Action = "exit"
@@ -79,6 +82,10 @@ func Decide(c Condition, starting bool) Decision {
 		return at(Decision{Exit, ExitUsage}, Decision{Action: HaltStream})
 	case ReplayInvalid:
 		return Decision{Action: Restart}
+	case OrgMoved:
+		return Decision{Action: Reopen}
+	case PositionForeign:
+		return Decision{Action: BeginStream}
 	case Starving:
 		return Decision{Action: RouseStream}
 	case EventRejected, RecordTooLarge:
@@ -174,6 +181,9 @@ func isType[T error](err error) bool {
 
 // classifyEncode names the condition of an error of [Encoder.Encode].
 func classifyEncode(err error) Condition {
+	if isType[*SourceError](err) {
+		return Classify(err)
+	}
 	switch {
 	case errors.Is(err, context.Canceled):
 		return Stopped

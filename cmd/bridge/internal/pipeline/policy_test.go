@@ -26,6 +26,8 @@ func TestPolicyTable(t *testing.T) {
 		{Misconfigured, Decision{Exit, 2}, Decision{Action: GoOn}},
 		{ReplayInvalid, Decision{Action: Restart}, Decision{Action: Restart}},
 		{ChannelRefused, Decision{Exit, 2}, Decision{Action: HaltStream}},
+		{OrgMoved, Decision{Action: Reopen}, Decision{Action: Reopen}},
+		{PositionForeign, Decision{Action: BeginStream}, Decision{Action: BeginStream}},
 		{Starving, Decision{Action: RouseStream}, Decision{Action: RouseStream}},
 		{EventRejected, Decision{Action: SetAside}, Decision{Action: SetAside}},
 		{EncodeTransient, Decision{Action: RetryBatch}, Decision{Action: RetryBatch}},
@@ -97,6 +99,7 @@ func TestClassifyEncode(t *testing.T) {
 		{&schemas.FetchError{Err: schemas.Permanent(errLost)}, SchemaRefused},
 		{&transform.ConfigError{}, SchemaRefused},
 		{&schemas.FetchError{Err: errLost}, EncodeTransient},
+		{&SourceError{Condition: PositionForeign, Err: errLost}, PositionForeign},
 		{&schemas.RegistryError{Status: 503}, EncodeTransient},
 		{&schemas.RegistryError{Status: 401}, EncodeTransient}, // refuses every event alike
 	} {

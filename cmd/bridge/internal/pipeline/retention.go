@@ -90,6 +90,7 @@ func (s *laneStream) entry(position string, eventTime time.Time, owner string) r
 	e := replay.Entry{
 		Key: s.Key, Position: replay.Position(position), EventTime: eventTime,
 		Updated: time.Now(), Source: sourceName, Owner: owner,
+		OrgInstance: s.instance, Generation: s.generation,
 	}
 	if seen := s.stats.state("").Seen; seen.After(eventTime) {
 		e.Seen = seen

@@ -123,7 +123,7 @@ func (w *world) Load(context.Context, int32, replay.Barrier) (map[replay.Key]rep
 	for channel, p := range w.positions {
 		k := replay.Key{Org: testOrg, Channel: channel}
 		t := w.times[channel]
-		out[k] = replay.Entry{Key: k, Position: replay.Position(p), Since: w.since[channel], EventTime: t.EventTime, Seen: t.Seen}
+		out[k] = replay.Entry{Key: k, Position: replay.Position(p), Since: w.since[channel], EventTime: t.EventTime, Seen: t.Seen, OrgInstance: t.OrgInstance, Generation: t.Generation}
 	}
 	return out, nil
 }

@@ -17,7 +17,7 @@ type OtherOrgError struct {
 
 func (e *OtherOrgError) Error() string {
 	return fmt.Sprintf("the login leads to org %s, but this bridge holds the positions of org %s; "+
-		"if the org was refreshed or migrated its event bus is new: use another name for the bridge", e.Got, e.Want)
+		"if it is a sandbox that was refreshed, its event bus is a new one: on_other_org in the section org says what the next start does", e.Got, e.Want)
 }
 
 // authorizer gives the client the shared token, and a renewed one in place of

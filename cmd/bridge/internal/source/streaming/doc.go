@@ -12,7 +12,9 @@
 // Events come in the order in which the org sent them, with the payload's bytes
 // untouched; events of a stream that share one replay id are in one batch.
 // Errors lose nothing: the client takes its streams up again after the last
-// event that it returned.
+// event that it returned. After the conditions [pipeline.OrgMoved] and
+// [pipeline.PositionForeign] a Source is of no use any more; what it held back comes
+// again in another.
 //
 // # What it does not do
 //

@@ -23,11 +23,19 @@ type Config struct {
 	// OrgID is the org whose positions are resumed; a token of another org is
 	// an error, since its replay ids mean something else.
 	OrgID string
+	// Moved is an error if the org does not live any more where it did when the
+	// source was opened, or if that cannot be said. It is asked before the first
+	// events of each later session are handed on. Nil never asks.
+	Moved func(ctx context.Context) error
 }
 
-// Source is one CometD session.
+// Source is one CometD session after the other.
 type Source struct {
-	client *cometd.Client
+	client   *cometd.Client
+	moved    func(ctx context.Context) error
+	sessions int  // how many there have been
+	moving   bool // nothing of the present one has been handed on, and it is not the first
+	streams  map[string]*place
 }
 
 var _ pipeline.Source = (*Source)(nil)
@@ -35,23 +43,26 @@ var _ pipeline.Source = (*Source)(nil)
 // Open prepares a session that resumes the streams; nothing is sent before the
 // first Next.
 func Open(cfg Config, streams []pipeline.Resume, trace pipeline.SourceTrace) (*Source, error) {
+	s := &Source{moved: cfg.Moved, streams: make(map[string]*place)}
 	cfg.Client.Authorize = authorizer(cfg)
 	cfg.Client.Trace = clientTrace(streams, trace)
+	cfg.Client.Trace.Handshake = s.begins
 	cfg.Client.Resubscribe = rewinding(trace)
-	client, err := cometd.New(cfg.Client)
-	if err != nil {
+	var err error
+	if s.client, err = cometd.New(cfg.Client); err != nil {
 		return nil, fmt.Errorf("making the CometD client: %w", err)
 	}
-	for _, s := range streams {
-		from, err := from(s.Channel, s.Start)
+	for _, one := range streams {
+		from, err := from(one.Channel, one.Start)
 		if err != nil {
 			return nil, err
 		}
-		if err := client.Subscribe(s.Channel, from); err != nil {
-			return nil, &pipeline.SourceError{Condition: pipeline.ChannelRefused, Channel: s.Channel, Err: err}
+		if err := s.client.Subscribe(one.Channel, from); err != nil {
+			return nil, &pipeline.SourceError{Condition: pipeline.ChannelRefused, Channel: one.Channel, Err: err}
 		}
+		s.expect(one.Channel, from)
 	}
-	return &Source{client: client}, nil
+	return s, nil
 }
 
 // rewinding keeps "latest" one moment: a stream that had no event before it is
@@ -66,10 +77,15 @@ func rewinding(trace pipeline.SourceTrace) func(string, cometd.From) cometd.From
 	}
 }
 
-// Next returns the events that have arrived.
+// Next returns the events that have arrived. Those that show that the org lives
+// elsewhere, or that a position means something else, are not returned, nor is what
+// came with them: it comes again when the streams are taken up anew.
 func (s *Source) Next(ctx context.Context) (pipeline.Batch, error) {
 	events, err := s.client.Next(ctx)
 	b := pipeline.Batch{}
+	if foreign := s.examine(ctx, events); foreign != nil {
+		return b, foreign
+	}
 	if len(events) > 0 {
 		now := time.Now()
 		b.Events = make([]transform.Event, len(events))
@@ -118,6 +134,7 @@ func (s *Source) Restart(channel string, at pipeline.Start) error {
 	if err != nil {
 		return err
 	}
+	s.expect(channel, from)
 	return s.client.Subscribe(channel, from)
 }
 
@@ -125,7 +142,10 @@ func (s *Source) Restart(channel string, at pipeline.Start) error {
 func (s *Source) Halt(channel string) error { return s.client.Unsubscribe(channel) }
 
 // Resubscribe subscribes a stream again behind the last event taken from it.
-func (s *Source) Resubscribe(channel string) error { return s.client.Resubscribe(channel) }
+func (s *Source) Resubscribe(channel string) error {
+	s.again(channel)
+	return s.client.Resubscribe(channel)
+}
 
 // Renew gives the session up for another.
 func (s *Source) Renew() { s.client.Renew() }
