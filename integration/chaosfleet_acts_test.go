@@ -44,6 +44,7 @@ func (c *trial) schedule() {
 		{c.plan.cuts, act{name: "cut", do: c.cut}},
 		{c.plan.rolls, act{name: "rolling restart", do: c.roll}},
 		{c.plan.jumps, act{name: "clock jump", do: c.jump}},
+		{c.plan.bounces, act{name: "broker restart", do: c.bounceBroker}},
 		{c.plan.broker, act{name: "broker kill", do: c.killBroker}},
 		{c.plan.nodes, act{name: "node kill", do: c.killNode}},
 		{c.plan.mutes, act{name: "node stop", do: c.stopNode}},
@@ -199,6 +200,9 @@ func (c *trial) jump(*member) {
 	c.note("the org's clock is off by %s", off)
 	c.clock.off.Store(int64(off))
 }
+
+// bounceBroker restarts the broker in its orderly way.
+func (c *trial) bounceBroker(*member) { c.restarted(c.cluster.Restart) }
 
 func (c *trial) killBroker(*member) {
 	if err := c.cluster.Kill(); err != nil {

@@ -21,17 +21,18 @@ import (
 // ordeal says how much is done to a fleet. `make chaos` asks for the long form
 // through the environment.
 type ordeal struct {
-	seed   uint64
-	points int // SIGKILLs at each point of the program
-	kills  int // SIGKILLs at any moment
-	stops  int // SIGSTOP for longer than the session, then SIGCONT
-	cuts   int // of the network between an instance and something
-	rolls  int // rolling restarts of all instances
-	jumps  int // of the org's clock
-	broker int // SIGKILLs of the only broker
-	nodes  int // SIGKILLs of one node of three
-	mutes  int // SIGSTOP of one node of three for longer than the others wait
-	moves  int // elections of the preferred leaders
+	seed    uint64
+	points  int // SIGKILLs at each point of the program
+	kills   int // SIGKILLs at any moment
+	stops   int // SIGSTOP for longer than the session, then SIGCONT
+	cuts    int // of the network between an instance and something
+	rolls   int // rolling restarts of all instances
+	jumps   int // of the org's clock
+	bounces int // orderly restarts of the only broker
+	broker  int // SIGKILLs of the only broker
+	nodes   int // SIGKILLs of one node of three
+	mutes   int // SIGSTOP of one node of three for longer than the others wait
+	moves   int // elections of the preferred leaders
 }
 
 // fromEnvironment replaces what the environment says otherwise.
@@ -41,7 +42,7 @@ func (o *ordeal) fromEnvironment(tb testing.TB, share int) {
 		"POINTS": &o.points, "KILLS": &o.kills, "STOPS": &o.stops, "CUTS": &o.cuts, "ROLLS": &o.rolls,
 		"JUMPS": &o.jumps, "BROKER_KILLS": &o.broker, "NODE_KILLS": &o.nodes, "NODE_STOPS": &o.mutes, "LEADER_MOVES": &o.moves,
 	} {
-		if text := os.Getenv("BRIDGE_FLEET_" + name); text != "" && *v > 0 {
+		if text := os.Getenv("BRIDGE_FLEET_" + name); text != "" && (*v > 0 || name == "BROKER_KILLS" && o.bounces > 0) {
 			n, err := strconv.Atoi(text)
 			if err != nil {
 				tb.Fatalf("BRIDGE_FLEET_%s: %v", name, err)
@@ -74,12 +75,17 @@ func TestFleetUnderChaos(t *testing.T) {
 	undergo(t, cluster, plan, true, nil)
 }
 
-// The only broker is killed and restarted under three instances.
+// The only broker is restarted under three instances, and in the long form killed.
+// Apache Kafka itself can tear a transaction then: a coordinator that comes back looks
+// for the leaders of partitions before it knows them, and skips their markers ("likely
+// deleted already and hence can be skipped"), about once in 30 kills. With other nodes
+// it is not the one that comes back. So the short form has the orderly restart, and
+// [TestExactlyOnceUnderChaos] one kill.
 func TestFleetOutlivesItsBroker(t *testing.T) {
 	t.Parallel()
-	plan := ordeal{seed: 1, broker: 1, kills: 1}
+	plan := ordeal{seed: 1, bounces: 2, kills: 1}
 	plan.fromEnvironment(t, all)
-	plan.kills = plan.broker
+	plan.kills = max(plan.kills, plan.broker)
 	cluster := kafkatest.Start(t, shortSessions())
 	undergo(t, cluster, plan, false, nil)
 }

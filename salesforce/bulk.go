@@ -18,10 +18,7 @@ type BulkPosition struct {
 	APIVersion string `json:"api_version"`
 	// Locator is of the page that is being read, as Salesforce gave it; empty: the first.
 	Locator string `json:"locator"`
-	// PageRows is the most rows that the page may have: with another number it would
-	// be another page.
-	PageRows int `json:"page_rows"`
-	// Row is how many rows of the page have been handed out, LastID the id of the last.
+	// Row is how many rows from there on have been handed out, LastID the id of the last.
 	Row    int    `json:"row"`
 	LastID string `json:"last_id"`
 }
@@ -53,7 +50,6 @@ func (r *Reader) Bulk(ctx context.Context, selection Selection) (*BulkRows, erro
 	}
 	return &BulkRows{
 		reader: r, ctx: ctx, selection: selection, attempts: attempts{reader: r},
-		at: BulkPosition{PageRows: r.config.BulkPageRows},
 	}, nil
 }
 
@@ -63,7 +59,7 @@ func (r *Reader) ResumeBulk(ctx context.Context, selection Selection, at BulkPos
 	if err != nil {
 		return nil, err
 	}
-	if _, err := parseVersion(at.APIVersion); err != nil || at.Job == "" || at.PageRows < 1 || at.Row < 0 {
+	if _, err := parseVersion(at.APIVersion); err != nil || at.Job == "" || at.Row < 0 {
 		return nil, &ConfigError{Field: "position", Problem: "is none that BulkRows.Position gave", Try: "read the selection from its beginning"}
 	}
 	b.at = at

@@ -159,6 +159,7 @@ func TestBulkReplies(t *testing.T) {
 		"aborted":            {jobRunning, `{"id":"7501","state":"Aborted","apiVersion":59.0}`, one, 0, "Aborted", false},
 		"failed, statement":  {jobRunning, `{"id":"7501","state":"Failed","apiVersion":59.0,"errorMessage":"INVALID_FIELD: no"}`, one, 0, "INVALID_FIELD", false},
 		"failed, other":      {jobRunning, `{"id":"7501","state":"Failed","apiVersion":59.0,"errorMessage":"InternalServerError"}`, one, 0, "InternalServerError", true},
+		"failed, timeout":    {jobRunning, `{"id":"7501","state":"Failed","apiVersion":59.0,"errorMessage":"InvalidBatch : Failed to process query: QUERY_TIMEOUT: too long"}`, one, 0, "too long", true},
 		"refused":            {`[{"errorCode":"INVALIDENTITY","message":"Entity 'X' is not supported by the Bulk API."}]`, "", one, 0, "read it by query", false},
 		"refused, later":     {jobRunning, `{"id":"7501","state":"Failed","apiVersion":59.0,"errorMessage":"X is not supported by the Bulk API"}`, one, 0, "read it by query", false},
 		"refused, statement": {`[{"errorCode":"MALFORMED_QUERY","message":"unexpected token"}]`, "", one, 0, "MALFORMED_QUERY", false},
@@ -223,7 +224,8 @@ func TestBulkResume(t *testing.T) {
 		if err := json.Unmarshal(text, &at); err != nil {
 			t.Fatal(err)
 		}
-		rows, err = newReader(t, org, nil).ResumeBulk(wait(t), salesforce.Selection{Form: rowsForm(t)}, at)
+		smaller := newReader(t, org, func(c *salesforce.ReaderConfig) { c.BulkPageRows = 2 })
+		rows, err = smaller.ResumeBulk(wait(t), salesforce.Selection{Form: rowsForm(t)}, at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -239,12 +241,12 @@ func TestBulkResume(t *testing.T) {
 	org, reader := smallOrg(t)
 	org.jobs["7509"] = &rowsJob{state: "JobComplete"}
 	for part, at := range map[string]salesforce.BulkPosition{
-		"other rows":          {Job: "7509", APIVersion: "66.0", PageRows: 3, Row: 1, LastID: org.rows[1].id},
-		"other rows than":     {Job: "7509", APIVersion: "66.0", PageRows: 3, Row: 4, LastID: org.rows[2].id},
-		"the job is Gone":     {Job: "7508", APIVersion: "66.0", PageRows: 3, Row: 1, LastID: org.rows[0].id},
-		"BulkRows.Position":   {Job: "7509", APIVersion: "66.0"},
-		"that BulkRows.":      {Job: "7509", PageRows: 3},
-		"none that BulkRows.": {APIVersion: "66.0", PageRows: 3},
+		"other rows":          {Job: "7509", APIVersion: "66.0", Row: 1, LastID: org.rows[1].id},
+		"other rows than":     {Job: "7509", APIVersion: "66.0", Row: 8, LastID: org.rows[6].id},
+		"the job is Gone":     {Job: "7508", APIVersion: "66.0", Row: 1, LastID: org.rows[0].id},
+		"BulkRows.Position":   {Job: "7509", APIVersion: "66.0", Row: -1},
+		"that BulkRows.":      {Job: "7509"},
+		"none that BulkRows.": {APIVersion: "66.0"},
 	} {
 		rows, err := reader.ResumeBulk(wait(t), salesforce.Selection{Form: rowsForm(t)}, at)
 		if err == nil {

@@ -100,7 +100,7 @@ func (e *JobError) Error() string {
 
 // retryable says whether another job may succeed: not if the statement is wrong.
 func (e *JobError) retryable() bool {
-	for _, text := range []string{"INVALID_", "MALFORMED_", "INVALIDENTITY", "InvalidEntity", "InvalidBatch", "FeatureNotEnabled", "not supported"} {
+	for _, text := range []string{"INVALID_", "MALFORMED_", "INVALIDENTITY", "InvalidEntity", "FeatureNotEnabled", "not supported"} {
 		if strings.Contains(e.Message, text) {
 			return false
 		}

@@ -27,7 +27,7 @@ type bulkPage struct {
 
 // open asks for the page of the position and goes to the row behind it.
 func (b *BulkRows) open() error {
-	path := jobPath(b.job.ID, b.job.APIVersion) + "/results?maxRecords=" + strconv.Itoa(b.at.PageRows)
+	path := jobPath(b.job.ID, b.job.APIVersion) + "/results?maxRecords=" + strconv.Itoa(b.reader.config.BulkPageRows)
 	if b.at.Locator != "" {
 		path += "&locator=" + url.QueryEscape(b.at.Locator)
 	}
@@ -40,7 +40,7 @@ func (b *BulkRows) open() error {
 	if err := p.begin(b.job.Processed == 0); err != nil {
 		return err
 	}
-	return p.skip(b.at.Row, b.at.LastID)
+	return b.skip()
 }
 
 // begin reads the headers and the header line. A result without rows may have
@@ -95,24 +95,32 @@ func (p *bulkPage) header(names [][]byte) error {
 	return nil
 }
 
-// skip passes over rows that were handed out before the page broke.
-func (p *bulkPage) skip(rows int, lastID string) error {
-	for range rows {
-		if err := p.read1(); err != nil {
-			if errors.Is(err, errPageEnd) {
+// skip passes over rows that were handed out before the page broke. Salesforce may
+// give fewer of them with one page than before: then the others are on the next.
+func (b *BulkRows) skip() error {
+	p := b.page
+	for range b.at.Row {
+		err := p.read1()
+		if errors.Is(err, errPageEnd) {
+			if p.locator == lastLocator || p.locator == b.at.Locator {
 				return p.changed()
 			}
+			b.at.Locator, b.at.Row = p.locator, b.at.Row-p.read
+			b.drop()
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if id := p.writer.cells[0].text; rows > 0 && string(id) != lastID {
+	if id := p.writer.cells[0].text; b.at.Row > 0 && string(id) != b.at.LastID {
 		return p.changed()
 	}
 	return nil
 }
 
 func (p *bulkPage) changed() error {
-	return p.s.unusable(false, "the page has other rows than when it was first read")
+	return p.s.unusable(false, "the result has other rows than when it was first read")
 }
 
 // row reads one row.

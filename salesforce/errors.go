@@ -204,7 +204,7 @@ func (e *APIError) retryable() bool {
 	switch {
 	case retryableStatus(e.Status):
 		return true
-	case e.Code == "REQUEST_LIMIT_EXCEEDED", e.Code == "SERVER_UNAVAILABLE", e.Code == "QUERY_TIMEOUT":
+	case e.Code == "REQUEST_LIMIT_EXCEEDED", e.Code == "SERVER_UNAVAILABLE", e.Code == "QUERY_TIMEOUT", e.Code == "EXCEEDEDQUOTA":
 		return true
 	}
 	// A redirect to another host is how a page of maintenance is shown, too.

@@ -34,6 +34,7 @@ func TestRetryableAndUnauthorized(t *testing.T) {
 		{&salesforce.APIError{Status: 403}, false, false},
 		{&salesforce.APIError{Status: 420}, true, false},
 		{&salesforce.APIError{Status: 400, Code: "QUERY_TIMEOUT"}, true, false},
+		{&salesforce.APIError{Status: 400, Code: "EXCEEDEDQUOTA"}, true, false},
 		{&salesforce.APIError{Status: 400, Code: "INVALID_TYPE"}, false, false},
 		{&salesforce.APIError{Status: 307}, true, false},
 		{&salesforce.APIError{Status: 304}, false, false},

@@ -145,7 +145,9 @@ func randomFault(random *rand.Rand) rowsFault {
 	case 4:
 		return rowsFault{failJobs: true}
 	case 5, 6:
-		return rowsFault{cut: 1 + random.IntN(2000), quiet: random.IntN(2) == 0}
+		return rowsFault{cut: 1 + random.IntN(2000), quiet: random.IntN(2) == 0, short: random.IntN(4)}
+	case 7:
+		return rowsFault{short: 1 + random.IntN(3)}
 	}
 	return rowsFault{}
 }

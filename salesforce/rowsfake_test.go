@@ -26,6 +26,7 @@ type rowsOrg struct {
 	mu      sync.Mutex
 	rows    []rowsRecord // in the order of ids
 	batch   int          // rows in one reply to a query
+	short   int          // the same, for the present request
 	looks   int          // how often a job is asked before it is complete
 	cursors map[string][]rowsRecord
 	totals  map[string]int
@@ -56,6 +57,7 @@ type rowsFault struct {
 	quiet     bool   // and nothing shows it
 	expire    bool   // cursors are gone
 	failJobs  bool   // running jobs fail
+	short     int    // pages have no more rows than this; 0: as many as they may
 }
 
 // newRowsOrg has n rows with texts that are hard to carry.
@@ -105,6 +107,7 @@ func (o *rowsOrg) RoundTrip(r *http.Request) (*http.Response, error) {
 	if f.status != 0 {
 		return rowsReply(r, f.status, nil, []byte(`[{"errorCode":"`+f.code+`","message":"refused by the test"}]`)), nil
 	}
+	o.short = f.short
 	status, header, text := o.serve(r, body)
 	o.sizes = append(o.sizes, len(text))
 	if f.lostReply {
@@ -199,6 +202,9 @@ func (o *rowsOrg) more(locator string) (int, http.Header, []byte) {
 		return rowsRefusal(400, "INVALID_QUERY_LOCATOR")
 	}
 	upTo := min(from+o.batch, len(rows))
+	if o.short > 0 {
+		upTo = min(upTo, from+o.short)
+	}
 	records := []json.RawMessage{}
 	for _, row := range rows[from:upTo] {
 		records = append(records, row.json())
@@ -296,6 +302,9 @@ func (o *rowsOrg) results(job *rowsJob, query url.Values) (int, http.Header, []b
 	}
 	if n, err := strconv.Atoi(query.Get("maxRecords")); err == nil {
 		most = n
+	}
+	if o.short > 0 {
+		most = min(most, o.short)
 	}
 	upTo := min(from+most, len(rows))
 	text := []byte(`"Id","SystemModstamp","IsDeleted","Name","Note__c"` + "\n")

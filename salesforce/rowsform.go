@@ -143,14 +143,13 @@ func (f *Form) addMember(name string, d *Describe, fields map[string]Field) {
 			m.parts = append(m.parts, part{name: partName(name, other.Name), column: f.add(other)})
 		}
 	}
-	kind := kindOf(field.Type)
-	_, switchable := fields["IsPersonAccount"]
-	switch {
-	case len(m.parts) == 0 && kind == cellNone:
+	// A name that has parts is read whole, too: a business account has no others.
+	if kindOf(field.Type) != cellNone {
+		m.plain = f.add(field)
+	}
+	if m.plain < 0 && len(m.parts) == 0 {
 		f.leave(name, "its type is "+quote(field.Type))
 		return
-	case kind != cellNone && (len(m.parts) == 0 || switchable):
-		m.plain = f.add(field)
 	}
 	f.members = append(f.members, m)
 }

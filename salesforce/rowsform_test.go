@@ -226,7 +226,7 @@ func TestFormOfCompounds(t *testing.T) {
 		want    string
 		columns []string // that must not be asked for
 	}{
-		"person":           {personFields(), nil, false, `{"Name":{"FirstName":"Ann","LastName":"Lee"},` + rest + `}`, []string{"Name", "Address", "Spot__c", "Formula__c"}},
+		"person":           {personFields(), nil, false, `{"Name":{"FirstName":"Ann","LastName":"Lee"},` + rest + `}`, []string{"Address", "Spot__c", "Formula__c"}},
 		"person account":   {append(personFields(), person), nil, false, `{"Name":{"FirstName":"Ann","LastName":"Lee"},"IsPersonAccount":true,` + rest + `}`, nil},
 		"business account": {append(personFields(), person), map[string]any{"FirstName": nil, "LastName": nil}, false, `{"Name":"Ann Lee","IsPersonAccount":true,` + rest + `}`, nil},
 		"nulls": {personFields(), map[string]any{"FirstName": nil}, true, `{"Name":{"FirstName":null,"LastName":"Lee"},"BillingAddress":{"City":"Lyon","StateCode":null,"Latitude":45.75},` +

@@ -17,7 +17,7 @@ type query struct {
 	holds      func(r *record) bool // nil: always
 	ids        idRange
 	all        bool // deleted rows too
-	order      []func(a, b *record) int
+	order      []sortKey
 	byID       int // the order is that of the index: 1, backwards: -1
 }
 
@@ -212,30 +212,12 @@ func (q *query) orderings() error {
 			return nil // an id decides alone
 		}
 		q.byID = 0
-		q.order = append(q.order, o.comparer(through(hops, col.get)))
+		q.order = append(q.order, sortKey{o, through(hops, col.get)})
 		if col.kind == idKind && len(hops) == 0 {
 			return nil
 		}
 	}
 	return nil
-}
-
-func (o ordering) comparer(get func(r *record) any) func(a, b *record) int {
-	return func(a, b *record) int {
-		x, y := get(a), get(b)
-		if x == nil || y == nil {
-			n := cmp.Compare(asInt(x != nil), asInt(y != nil)) // nulls first, whatever the direction
-			if o.nullsLast {
-				n = -n
-			}
-			return n
-		}
-		n := compareStored(x, y)
-		if o.desc {
-			n = -n
-		}
-		return n
-	}
 }
 
 func asInt(b bool) int {

@@ -340,7 +340,14 @@ func fold(r rune) rune { return unicode.ToLower(r) }
 
 // compareText orders texts as SOQL does, whatever their case.
 func compareText(a, b string) int {
+	if a == b {
+		return 0
+	}
 	for a != "" && b != "" {
+		if a[0] == b[0] && a[0] < utf8.RuneSelf {
+			a, b = a[1:], b[1:]
+			continue
+		}
 		x, n := utf8.DecodeRuneInString(a)
 		y, m := utf8.DecodeRuneInString(b)
 		if x != y {

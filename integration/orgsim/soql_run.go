@@ -107,14 +107,7 @@ func (q *query) runOn(rows []*record) []*record {
 		}
 	} else {
 		q.each(rows, func(r *record) bool { out = append(out, r); return true })
-		slices.SortFunc(out, func(a, b *record) int {
-			for _, compare := range q.order {
-				if n := compare(a, b); n != 0 {
-					return n
-				}
-			}
-			return strings.Compare(a.id, b.id)
-		})
+		q.sort(out)
 	}
 	out = out[:min(len(out), most)]
 	return out[min(q.soql.offset, len(out)):]
