@@ -255,7 +255,7 @@ func testGroupMembers(t *testing.T, brokers []string) {
 // What keeps a member out is told with the ACL that is missing.
 func TestGroupIsRefused(t *testing.T) {
 	for name, tt := range map[string]struct {
-		code error
+		code *kerr.Error
 		want string
 	}{
 		"group": {kerr.GroupAuthorizationFailed, "not authorised for Read on consumer group"},
@@ -268,7 +268,7 @@ func TestGroupIsRefused(t *testing.T) {
 			c.ControlKey(int16(kmsg.JoinGroup), func(req kmsg.Request) (kmsg.Response, error, bool) {
 				c.KeepControl()
 				resp := req.ResponseKind().(*kmsg.JoinGroupResponse)
-				resp.ErrorCode = tt.code.(*kerr.Error).Code
+				resp.ErrorCode = tt.code.Code
 				return resp, nil, true
 			})
 			failed := make(chan error, 1)

@@ -13,7 +13,8 @@ import (
 // one bridge are expected to agree in it.
 func (c *Config) Fingerprint() string {
 	same := *c
-	same.Org.Auth, same.Org.TLS, same.Org.ProxyURL, same.Org.AllowPlainHTTP = Auth{}, OrgTLS{}, Secret{}, false
+	same.Org.LoginURL, same.Org.AllowPlainHTTP = "", false // whose org it is, its id tells
+	same.Org.Auth, same.Org.TLS, same.Org.ProxyURL = Auth{}, OrgTLS{}, Secret{}
 	same.Kafka = Kafka{TransactionTimeout: c.Kafka.TransactionTimeout, Compression: c.Kafka.Compression}
 	same.Registry.URL, same.Registry.AllowPlainHTTP = "", false
 	same.Registry.Username, same.Registry.Password, same.Registry.BearerToken, same.Registry.TLS = "", Secret{}, Secret{}, TLS{}

@@ -18,6 +18,8 @@ func TestFingerprint(t *testing.T) {
 		"another log level":  {two + "log: {level: debug}\n", true},
 		"another ops port":   {two + "ops: {listen: ':9999'}\n", true},
 		"another order":      {strings.Replace(minimal, "/data/AccountChangeEvent", "/data/AccountChangeEvent\n  - channel: /data/ContactChangeEvent", 1), true},
+		"another login url":  {strings.Replace(two, "acme.my", "acme--uat.sandbox.my", 1), true},
+		"other brokers":      {strings.Replace(two, "localhost:9092", "kafka:9092", 1), true},
 		"another client id":  {strings.Replace(two, "3MVG9", "3MVG10", 1), true},
 		"a stream less":      {minimal, false},
 		"another start":      {strings.Replace(two, "/data/ContactChangeEvent", "/data/ContactChangeEvent\n    start: earliest", 1), false},
