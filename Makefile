@@ -19,7 +19,7 @@ GOLANGCI         := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 # binary, which it would not see.
 RACE_PACKAGES = $(shell $(GO) list ./... | grep -v /integration)
 
-TEST_TIMEOUT ?= 15m
+TEST_TIMEOUT ?= 20m
 FUZZTIME     ?= 10m
 FUZZ         ?= .
 BENCH        ?= .
@@ -121,8 +121,12 @@ chaos: export BRIDGE_FLEET_NODE_STOPS   ?= 20
 chaos: export BRIDGE_FLEET_LEADER_MOVES ?= 30
 chaos: export BRIDGE_FLEET_JUMPS        ?= 60
 chaos: export BRIDGE_TAKEOVER_RUNS      ?= 50
+# A backfill of a million events that is killed, and times that it is begun at.
+chaos: export BRIDGE_REPLAY_EVENTS      ?= 1000000
+chaos: export BRIDGE_REPLAY_KILLS       ?= 30
+chaos: export BRIDGE_REPLAY_TIMES       ?= 200
 chaos: ## the long chaos tests: kills against a real Kafka, weeks of faults in virtual time (BRIDGE_CHAOS_SEED=n for another run)
-	$(GO) test -count=1 -timeout 6h -parallel 1 -v -run 'Chaos|Fleet|Takeover|StalledKafka' ./integration
+	$(GO) test -count=1 -timeout 6h -parallel 1 -v -run 'Chaos|Fleet|Takeover|StalledKafka|ReplayIsExactly|ReplayFromTimes' ./integration
 	BRIDGE_LIFE_SEEDS=$(BRIDGE_LIFE_SEEDS) $(GO) test -count=1 -timeout 4h -run TestAWeek ./cmd/bridge/internal/source/streaming
 
 .PHONY: bench
