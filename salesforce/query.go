@@ -77,6 +77,9 @@ func (q *QueryRows) Next() (Row, error) {
 		q.drop()
 		q.next = ""
 		q.shrink(err)
+		if isCode(err, codeTooLarge) && q.asked > 1 {
+			continue // halving ends at one row
+		}
 		if isCode(err, codeInvalidLocator) && q.attempts.failures == 0 {
 			q.attempts.failures = 1 // an expired cursor is nobody's trouble: no wait
 			continue
@@ -180,7 +183,7 @@ func (q *QueryRows) turn() error {
 // shrink asks for less after a query that took too long or a page that broke.
 func (q *QueryRows) shrink(err error) {
 	var network *NetworkError
-	if isCode(err, codeQueryTimeout) || errors.As(err, &network) {
+	if isCode(err, codeQueryTimeout) || isCode(err, codeTooLarge) || errors.As(err, &network) {
 		q.rows = max(q.rows/2, 1)
 	}
 }

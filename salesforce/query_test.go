@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,28 +51,43 @@ func TestQueryRequests(t *testing.T) {
 // TestQueryAdapts: a query that takes too long is asked for less, and for more
 // again when that went well.
 func TestQueryAdapts(t *testing.T) {
-	org := newRowsOrg(100)
-	var limits []string
-	org.fault = func(_ int, r *http.Request) rowsFault {
-		limit := statementPart(`LIMIT (\d+)`, r.URL.Query().Get("q"))
-		limits = append(limits, limit)
-		if len(limits) < 4 {
-			return rowsFault{status: 400, code: "QUERY_TIMEOUT"}
+	for code, waits := range map[string]int{"QUERY_TIMEOUT": 3, "OPERATION_TOO_LARGE": 0} {
+		org := newRowsOrg(100)
+		var limits []string
+		org.fault = func(_ int, r *http.Request) rowsFault {
+			limit := statementPart(`LIMIT (\d+)`, r.URL.Query().Get("q"))
+			limits = append(limits, limit)
+			if len(limits) < 4 {
+				return rowsFault{status: 400, code: code}
+			}
+			return rowsFault{}
 		}
-		return rowsFault{}
+		waited := 0
+		reader := newReader(t, org, func(c *salesforce.ReaderConfig) {
+			c.PageRows = 40
+			c.Wait = func(context.Context, time.Duration) error { waited++; return nil }
+		})
+		rows, err := reader.Query(wait(t), salesforce.Selection{Form: rowsForm(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := readAll(rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameRows(t, got, org.rows)
+		if !slices.Equal(limits, []string{"40", "20", "10", "5", "10", "20", "40", "40"}) || waited != waits {
+			t.Errorf("%s: limits %q, waited %d times", code, limits, waited)
+		}
 	}
-	reader := newReader(t, org, func(c *salesforce.ReaderConfig) { c.PageRows = 40 })
-	rows, err := reader.Query(wait(t), salesforce.Selection{Form: rowsForm(t)})
+	org := newRowsOrg(1)
+	org.fault = func(int, *http.Request) rowsFault { return rowsFault{status: 400, code: "OPERATION_TOO_LARGE"} }
+	rows, err := newReader(t, org, nil).Query(wait(t), salesforce.Selection{Form: rowsForm(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := readAll(rows)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sameRows(t, got, org.rows)
-	if !slices.Equal(limits, []string{"40", "20", "10", "5", "10", "20", "40", "40"}) {
-		t.Errorf("limits %q", limits)
+	if _, err := rows.Next(); err == nil || salesforce.Retryable(err) || len(org.asked) != 11 {
+		t.Errorf("%v after %d requests, want 2,000 halved down to 1", err, len(org.asked))
 	}
 }
 
@@ -216,6 +233,10 @@ func TestRanges(t *testing.T) {
 			}
 			sameRows(t, all, org.rows)
 		}
+	}
+	long := salesforce.Selection{Form: rowsForm(t), Where: longCondition()}
+	if ranges, err := newReader(t, newRowsOrg(50), nil).Ranges(wait(t), long, 4); err != nil || len(ranges) != 4 {
+		t.Errorf("of a long statement: %v, %v", ranges, err)
 	}
 	if _, err := newReader(t, newRowsOrg(1), nil).Ranges(wait(t), salesforce.Selection{Form: rowsForm(t)}, 0); err == nil {
 		t.Error("no ranges at all")
@@ -403,5 +424,57 @@ func TestNewReaderRefuses(t *testing.T) {
 	}
 	if _, err := reader.ByIDs(wait(t), nil, nil); !errors.As(err, &config) {
 		t.Error(err)
+	}
+}
+
+// TestRangesSideBySide: ranges that are read at the same time bring each row once,
+// within one budget and with no more jobs than MaxJobs.
+func TestRangesSideBySide(t *testing.T) {
+	for name, open := range map[string]func(*salesforce.Reader, salesforce.Selection) (salesforce.Rows, error){
+		"query": func(r *salesforce.Reader, s salesforce.Selection) (salesforce.Rows, error) {
+			return r.Query(t.Context(), s)
+		},
+		"bulk": func(r *salesforce.Reader, s salesforce.Selection) (salesforce.Rows, error) {
+			return r.Bulk(t.Context(), s)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			org := newRowsOrg(500)
+			org.looks = 2
+			most := 0
+			org.fault = func(n int, _ *http.Request) rowsFault {
+				most = max(most, len(org.jobs)) // under the org's lock
+				return rowsFault{lostReply: n%7 == 3 && name == "query", cut: n % 5 * 300}
+			}
+			var spent atomic.Int64
+			reader := newReader(t, org, func(c *salesforce.ReaderConfig) {
+				c.PageRows, c.BulkPageRows, c.MaxJobs = 20, 20, 2
+				c.Spend = func(_ context.Context, calls int) error { spent.Add(int64(calls)); return nil }
+			})
+			ranges, err := reader.Ranges(t.Context(), salesforce.Selection{Form: rowsForm(t)}, 6)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts := make([][]rowsRecord, len(ranges))
+			var wg sync.WaitGroup
+			for i, part := range ranges {
+				wg.Go(func() {
+					rows, err := open(reader, salesforce.Selection{Form: rowsForm(t), Range: part})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					parts[i], err = readAll(rows)
+					if err := errors.Join(err, rows.Close()); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			sameRows(t, slices.Concat(parts...), org.rows)
+			if most > 2 || len(org.jobs) != 0 || spent.Load() != int64(len(org.asked)) {
+				t.Errorf("%d jobs at once, %d left, %d of %d requests paid for", most, len(org.jobs), spent.Load(), len(org.asked))
+			}
+		})
 	}
 }

@@ -3,7 +3,6 @@ package salesforce
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -125,53 +124,5 @@ func (r *IDRows) drop() {
 	if r.open != nil {
 		r.open.s.close()
 		r.open = nil
-	}
-}
-
-// FirstAndLast returns the range of ids that an object has at the time, for two
-// calls; false if it has no rows.
-func (r *Reader) FirstAndLast(ctx context.Context, selection Selection) (first, last string, found bool, err error) {
-	if err := selection.check(); err != nil {
-		return "", "", false, err
-	}
-	query := selection.query()
-	query.Fields, query.Limit = []string{fieldID}, 1
-	var ends [2]string
-	for i := range ends {
-		query.OrderBy = []Order{{Field: fieldID, Descending: i == 1}}
-		id, err := r.oneID(ctx, query)
-		if err != nil || id == "" {
-			return "", "", false, err
-		}
-		ends[i] = id
-	}
-	return ends[0], ends[1], true, nil
-}
-
-// oneID asks for the id of one row; empty: there is none.
-func (r *Reader) oneID(ctx context.Context, query Query) (string, error) {
-	soql, err := query.SOQL()
-	if err != nil {
-		return "", err
-	}
-	attempt := attempts{reader: r}
-	for {
-		var reply struct {
-			Done    *bool
-			Records []struct{ ID string }
-		}
-		err := r.json(ctx, r.queryCall(query, soql), &reply)
-		if err == nil && (reply.Done == nil || len(reply.Records) > 1) {
-			err = errors.New("the reply to a query of one id has another shape than expected")
-		}
-		if err == nil {
-			for _, record := range reply.Records {
-				return ID18(record.ID)
-			}
-			return "", nil
-		}
-		if err := attempt.failed(ctx, err); err != nil {
-			return "", err
-		}
 	}
 }

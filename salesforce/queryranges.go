@@ -2,6 +2,7 @@ package salesforce
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/big"
 	"strings"
@@ -24,11 +25,11 @@ func (r *Reader) Ranges(ctx context.Context, selection Selection, n int) ([]Rang
 	if n == 1 {
 		return []Range{whole}, nil
 	}
-	first, last, found, err := r.FirstAndLast(ctx, selection)
+	first, last, err := r.firstAndLast(ctx, selection)
 	if err != nil {
 		return nil, err
 	}
-	if !found {
+	if first == "" {
 		return []Range{whole}, nil
 	}
 	var ranges []Range
@@ -38,6 +39,56 @@ func (r *Reader) Ranges(ctx context.Context, selection Selection, n int) ([]Rang
 		after = cut
 	}
 	return append(ranges, Range{After: after, UpTo: whole.UpTo}), nil
+}
+
+// firstAndLast returns the ends of a selection's ids; empty: it has no rows.
+func (r *Reader) firstAndLast(ctx context.Context, selection Selection) (first, last string, err error) {
+	if err := selection.check(); err != nil {
+		return "", "", err
+	}
+	query := selection.query()
+	query.Fields, query.Limit = []string{fieldID}, 1
+	if soql, err := query.SOQL(); err != nil || len(r.queryCall(query, soql).path) > maxURI {
+		query.Where = Condition{} // wider ends will do
+	}
+	var ends [2]string
+	for i := range ends {
+		query.OrderBy = []Order{{Field: fieldID, Descending: i == 1}}
+		id, err := r.oneID(ctx, query)
+		if err != nil || id == "" {
+			return "", "", err
+		}
+		ends[i] = id
+	}
+	return ends[0], ends[1], nil
+}
+
+// oneID asks for the id of one row; empty: there is none.
+func (r *Reader) oneID(ctx context.Context, query Query) (string, error) {
+	soql, err := query.SOQL()
+	if err != nil {
+		return "", err
+	}
+	attempt := attempts{reader: r}
+	for {
+		var reply struct {
+			Done    *bool
+			Records []struct{ ID string }
+		}
+		err := r.json(ctx, r.queryCall(query, soql), &reply)
+		if err == nil && (reply.Done == nil || len(reply.Records) > 1) {
+			err = errors.New("the reply to a query of one id has another shape than expected")
+		}
+		if err == nil {
+			for _, record := range reply.Records {
+				return ID18(record.ID)
+			}
+			return "", nil
+		}
+		if err := attempt.failed(ctx, err); err != nil {
+			return "", err
+		}
+	}
 }
 
 // cuts returns up to n-1 ids that lie evenly between two. Ids of different objects

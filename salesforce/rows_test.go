@@ -10,10 +10,13 @@ import (
 	"github.com/sfbridge/bridge/salesforce"
 )
 
-// readers are the ways to read all rows of an org of a few.
-func readers() map[string]func(*salesforce.Reader, context.Context, *salesforce.Form, *rowsOrg) (salesforce.Rows, error) {
+// openRows is a way to read all rows of an org of a few.
+type openRows func(*salesforce.Reader, context.Context, *salesforce.Form, *rowsOrg) (salesforce.Rows, error)
+
+// readers are the ways by name.
+func readers() map[string]openRows {
 	long := longCondition()
-	return map[string]func(*salesforce.Reader, context.Context, *salesforce.Form, *rowsOrg) (salesforce.Rows, error){
+	return map[string]openRows{
 		"query": func(r *salesforce.Reader, ctx context.Context, form *salesforce.Form, _ *rowsOrg) (salesforce.Rows, error) {
 			return r.Query(ctx, salesforce.Selection{Form: form})
 		},

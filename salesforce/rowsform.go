@@ -33,8 +33,9 @@ type Form struct {
 type FormConfig struct {
 	// Describe is the object's description. Required.
 	Describe *Describe
-	// Fields are the names that the object's events have, such as a schema gives
-	// them: compounds by their own name. Nil: all fields that change events have.
+	// Fields are the names that the object's events have, as their schema gives them:
+	// compounds by their own name. Nil: all described fields of the types that events
+	// have, formulas excepted; the events of an object may have fewer.
 	Fields []string
 	// Nulls writes fields without a value as null, as an event has one that was
 	// cleared. Without it they are left out, as in the event of a new record.

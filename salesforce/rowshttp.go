@@ -14,6 +14,10 @@ import (
 )
 
 const (
+	// answerTime is how long a reply may take to begin: longer than the two minutes
+	// that Salesforce gives a query. Who gives up earlier and asks again has two
+	// long queries running, of the few that an org may have.
+	answerTime = 3 * time.Minute
 	// stallTime is how long a reply may bring nothing while somebody reads it.
 	stallTime = time.Minute
 	// maxURI leaves room for the host in the 16,384 bytes that Salesforce takes.
@@ -28,6 +32,7 @@ const (
 
 	codeQueryTimeout   = "QUERY_TIMEOUT"
 	codeInvalidLocator = "INVALID_QUERY_LOCATOR"
+	codeTooLarge       = "OPERATION_TOO_LARGE"
 )
 
 // call is a request of a Reader. Its path is as for Client.Get.
@@ -124,14 +129,14 @@ func (r *Reader) send(ctx context.Context, token Token, path string, c call) (*s
 	}
 	s := &stream{
 		ctx: ctx, cancel: cancel, host: req.URL.Host, path: req.URL.Path, secret: token.Access.Reveal(),
-		stall: time.AfterFunc(restTimeout, cancel),
+		stall: time.AfterFunc(answerTime, cancel),
 	}
 	r.client.calls.Add(1)
 	resp, err := r.client.http.Do(req) //nolint:bodyclose // stream.close does
 	s.stall.Stop()
 	if err != nil {
 		cancel()
-		return nil, s.failure(err)
+		return nil, s.failure(err, answerTime)
 	}
 	s.body, s.header, s.status = resp.Body, resp.Header, resp.StatusCode
 	s.framed = resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0 || resp.ProtoMajor > 1 || resp.Uncompressed
@@ -150,7 +155,7 @@ func (s *stream) Read(p []byte) (int, error) {
 	n, err := s.body.Read(p)
 	s.stall.Stop()
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = s.failure(fmt.Errorf("reading the body: %w", err))
+		err = s.failure(fmt.Errorf("reading the body: %w", err), stallTime)
 	}
 	return n, err
 }
@@ -162,12 +167,12 @@ func (s *stream) close() {
 }
 
 // failure is why no whole reply came.
-func (s *stream) failure(err error) error {
+func (s *stream) failure(err error, within time.Duration) error {
 	if s.ctx.Err() != nil {
 		return endedError(s.ctx, "asking "+s.host+" for "+s.path)
 	}
 	if errors.Is(err, context.Canceled) {
-		err = fmt.Errorf("nothing came for %v: %w", stallTime, context.DeadlineExceeded)
+		err = fmt.Errorf("nothing came for %v: %w", within, context.DeadlineExceeded)
 	}
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {

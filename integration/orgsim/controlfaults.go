@@ -58,7 +58,7 @@ func (o *Org) faultRoutes(mux *http.ServeMux) {
 		mux.HandleFunc("POST /orgsim/"+name, func(w http.ResponseWriter, r *http.Request) { act(o, w, r) })
 	}
 	mux.HandleFunc("GET /orgsim/faults", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]any{"kinds": FaultKinds(), "counts": o.FaultCounts(), "defaultMix": DefaultMix()})
+		writeJSON(w, http.StatusOK, map[string]any{"kinds": FaultKinds(), "queryKinds": QueryFaultKinds(), "counts": o.FaultCounts(), "defaultMix": DefaultMix()})
 	})
 	mux.HandleFunc("GET /orgsim/faults/log", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/x-ndjson")

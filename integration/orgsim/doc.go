@@ -22,7 +22,8 @@
 // GROUP BY, WHERE with all comparisons, IN, LIKE, INCLUDES, date literals, AND, OR,
 // NOT and parentheses, ORDER BY, LIMIT, OFFSET. Results come in pages with locators
 // that expire; queryAll has deleted rows, sobjects/X/updated and sobjects/X/deleted
-// list changes by the minute, query?explain= says how a query would be run. Query
+// list changes by the minute, composite/sobjects/X reads records by id, composite/batch
+// carries out several reads, query?explain= says how a query would be run. Query
 // jobs of Bulk API 2.0 wait, work and end by the org's clock and give pages of CSV.
 // Users may have fields that they cannot read; formula and binary fields are in
 // queries and not in events. [Org.Touch] moves SystemModstamp alone, [Org.EmptyBin]
@@ -49,7 +50,7 @@
 // leaves a hole can take events that no new session brings back, and is not in
 // DefaultMix. On cometd means every /meta channel, on rest every part of it too:
 // rest/query, rest/query-more (a locator), rest/replication (updated, deleted),
-// rest/job-create, rest/job, rest/job-results.
+// rest/by-ids (composite/sobjects), rest/job-create, rest/job, rest/job-results.
 //
 //	reply                  on cometd: a failed reply with the error, failureReason and advice that the fault gives
 //	http                   on cometd rest oauth: an HTTP answer with the status, body, content type and location that the fault gives (default 503)
@@ -167,7 +168,7 @@
 //
 // # What it does not do
 //
-// Ingest jobs, Pub/Sub API, composite resources, upsert, channel enrichment and
+// Ingest jobs, Pub/Sub API, composite resources that write, upsert, channel enrichment and
 // filters of custom channels, sharing. PushTopics know SELECT fields FROM object
 // with comparisons joined by AND, all retention is that of Config, an edited
 // PushTopic keeps its name and object, and a generic push to single users reaches

@@ -13,7 +13,7 @@ import (
 // narrow down which requests it hits and replace what the kind would choose.
 // In JSON durations are texts such as "30s".
 type Fault struct {
-	Kind string `json:"kind"` // one of FaultKinds
+	Kind string `json:"kind"` // one of FaultKinds or QueryFaultKinds
 	// On is a Bayeux channel such as "/meta/connect", "cometd" (any of them),
 	// "rest", a part of it such as "rest/query", or "oauth"; "": whatever the kind fits.
 	On       string `json:"on,omitempty"`
@@ -97,13 +97,14 @@ func cometdChannels() []string {
 	return []string{"/meta/handshake", "/meta/connect", "/meta/subscribe", "/meta/unsubscribe", "/meta/disconnect"}
 }
 
-// FaultKinds lists every kind of fault.
+// FaultKinds lists every kind of fault that a stream can meet; QueryFaultKinds has
+// those of queries and jobs.
 func FaultKinds() []FaultKind {
-	return slices.Concat(plainKinds(), tokenKinds(), sessionKinds(), limitKinds(), adviceKinds(), httpKinds(), bodyKinds(), queryKinds(), shapeKinds(), cookieKinds(), orgKinds())
+	return slices.Concat(plainKinds(), tokenKinds(), sessionKinds(), limitKinds(), adviceKinds(), httpKinds(), bodyKinds(), shapeKinds(), cookieKinds(), orgKinds())
 }
 
 func kindNamed(name string) (*FaultKind, bool) {
-	all := FaultKinds()
+	all := slices.Concat(FaultKinds(), QueryFaultKinds())
 	i := slices.IndexFunc(all, func(k FaultKind) bool { return k.Name == name })
 	if i < 0 {
 		return nil, false

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -167,9 +168,6 @@ func TestEveryFault(t *testing.T) {
 		t.Run(fmt.Sprintf("%s %s %s", tc.fault.Kind, tc.fault.Mode, tc.on), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { tc.run(t, i%2 == 0) })
 		})
-	}
-	for kind := range queryFaultCases() {
-		tested[kind] = true
 	}
 	for _, k := range FaultKinds() {
 		if !tested[k.Name] {
@@ -415,7 +413,7 @@ func TestFaultNarrowedDown(t *testing.T) {
 func TestDocumentedFaults(t *testing.T) {
 	raw, err := os.ReadFile("doc.go")
 	check(t, err)
-	for _, k := range FaultKinds() {
+	for _, k := range slices.Concat(FaultKinds(), QueryFaultKinds()) {
 		on := "the org"
 		if len(k.Fits) > 0 {
 			on = strings.ReplaceAll(strings.Join(k.Fits, " "), "/meta/", "")

@@ -14,19 +14,20 @@ const (
 	onQuery     = "rest/query"       // query, queryAll
 	onMore      = "rest/query-more"  // a locator
 	onReplicate = "rest/replication" // updated, deleted
+	onIDs       = "rest/by-ids"      // composite/sobjects
 	onNewJob    = "rest/job-create"
 	onJob       = "rest/job" // what else is done with jobs
 	onResults   = "rest/job-results"
 )
 
 func restParts() []string {
-	return []string{onQuery, onMore, onReplicate, onNewJob, onJob, onResults}
+	return []string{onQuery, onMore, onReplicate, onIDs, onNewJob, onJob, onResults}
 }
 
 // restName is the part of REST that a request is for.
 func restName(r *http.Request) string {
 	path := strings.Split(strings.Trim(strings.TrimPrefix(r.URL.Path, "/services/data"), "/"), "/")
-	if len(path) < 2 {
+	if len(path) < 3 && !(len(path) == 2 && (path[1] == "query" || path[1] == "queryAll")) {
 		return "rest"
 	}
 	switch last := path[len(path)-1]; {
@@ -37,6 +38,8 @@ func restName(r *http.Request) string {
 		return onMore
 	case path[1] == "sobjects" && len(path) == 4 && (last == "updated" || last == "deleted"):
 		return onReplicate
+	case path[1] == "composite" && path[2] == "sobjects":
+		return onIDs
 	case path[1] != "jobs":
 		return "rest"
 	case len(path) == 3 && r.Method == http.MethodPost:
@@ -56,9 +59,9 @@ func refusal(status int, code, message string) *answer {
 	return &answer{status: status, contentType: jsonType, body: string(body)}
 }
 
-// queryKinds happen to queries, their pages, and bulk jobs. A reader must get
-// through all of them, by asking again or by asking for less.
-func queryKinds() []FaultKind {
+// QueryFaultKinds lists the kinds of fault that happen to queries, their pages, and
+// bulk jobs. A reader must get through all of them, by asking again or for less.
+func QueryFaultKinds() []FaultKind {
 	refused := func(name string, status int, code, message string, on ...string) FaultKind {
 		return FaultKind{Name: name, Fits: on, Text: fmt.Sprintf("%d %s: %s", status, code, message),
 			strike: func(*Fault) *strike { return &strike{http: refusal(status, code, message)} }}
@@ -99,7 +102,8 @@ func queryKinds() []FaultKind {
 }
 
 // QueryMix has what a reader of queries and bulk jobs must come through with every
-// row read: about one request in six goes wrong. It has none of DefaultMix.
+// row read: about one request in six goes wrong. DefaultMix().With(QueryMix()) adds
+// it to what a stream must come through.
 func QueryMix() Mix {
 	mix := Mix{
 		"rest:server-unavailable": .02, "rest:http-429": .01, "rest:http-420": .01, "rest:http-504": .01, "rest:dropped": .01, "rest:reply-lost": .02,

@@ -83,6 +83,11 @@ func queryFaultCases() map[string]func(t *testing.T, o *Org, b *bulkClient) {
 }
 
 func TestQueryFaults(t *testing.T) {
+	for _, k := range QueryFaultKinds() {
+		if queryFaultCases()[k.Name] == nil {
+			t.Errorf("no case for %s", k.Name)
+		}
+	}
 	for kind, see := range queryFaultCases() {
 		t.Run(kind, func(t *testing.T) {
 			o := newOrg(t, Config{Seed: 1})

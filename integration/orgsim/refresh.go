@@ -45,6 +45,7 @@ func (o *Org) become(change func(*identity), anyID bool) {
 	next.instance = fmt.Sprintf("SIM%d", next.moves+1)
 	change(&next)
 	o.who.Store(&next)
+	o.cursors, o.jobs.all = nil, nil // they were the old instance's
 	if anyID {
 		o.replay = o.firstReplay
 		o.bus.renumber(o.replay)

@@ -116,6 +116,8 @@ func (c *restCall) serve(segment string) error {
 		return c.query(c.path[0] == "queryAll")
 	case (c.path[0] == "query" || c.path[0] == "queryAll") && len(c.path) == 2:
 		return c.more(c.path[1])
+	case c.path[0] == "composite":
+		return c.composite(c.path[1:])
 	case c.path[0] == "jobs" && len(c.path) > 1 && c.path[1] == "query":
 		return c.jobs(c.path[2:])
 	}

@@ -1,7 +1,6 @@
 package orgsim
 
 import (
-	"cmp"
 	"strings"
 	"time"
 )

@@ -40,7 +40,7 @@ func runReplay(intake context.Context, f replayFlags, stdin io.Reader, stdout, s
 	}
 	b, err := openPositions(intake, f.path, stderr)
 	if err != nil {
-		return err
+		return beforeItBegan(intake, err)
 	}
 	defer b.close()
 	b.log = logger(config.Log{Level: config.LogWarn, Format: b.cfg.Log.Format}, stderr)
@@ -53,13 +53,22 @@ func runReplay(intake context.Context, f replayFlags, stdin io.Reader, stdout, s
 		}
 	}
 	if err := r.prepare(intake); err != nil {
-		return stoppedOr(intake, err)
+		return beforeItBegan(intake, err)
 	}
 	defer r.closeRuns()
 	if err := r.sure(stdin, stderr); err != nil {
 		return err
 	}
 	return r.carryOut(intake)
+}
+
+// beforeItBegan gives an error that only says that we were asked to stop the exit code
+// of a run that has not come to its end.
+func beforeItBegan(intake context.Context, err error) error {
+	if intake.Err() != nil && errors.Is(err, context.Canceled) {
+		return exit(pipeline.ExitHalted, errors.New("stopped before it began to read"))
+	}
+	return err
 }
 
 // prepare finds the run that is to be resumed, or plans a new one.
@@ -197,7 +206,7 @@ func confirmed(stdin io.Reader, stderr io.Writer, what, name string) (bool, erro
 func (r *replayer) carryOut(intake context.Context) error {
 	if !r.flags.dryRun {
 		if err := r.begin(intake); err != nil {
-			return stoppedOr(intake, outside("beginning the run", err))
+			return beforeItBegan(intake, outside("beginning the run", err))
 		}
 	}
 	ctx, cancel := bounded(intake, r.cfg.ShutdownTimeout)
