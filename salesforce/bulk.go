@@ -232,7 +232,9 @@ func (b *BulkRows) drop() {
 // seconds and also if the reader's ctx has ended. The error says that the job may
 // still be there; the rows that were handed out are right nevertheless.
 func (b *BulkRows) Close() error {
-	b.Leave()
+	defer b.Leave() // the place is free when the job is gone
+	b.ended = true
+	b.drop()
 	if b.job.ID == "" {
 		return nil
 	}

@@ -148,7 +148,8 @@ func (r *csvReader) parse(text []byte) (int, error) {
 	return 0, nil
 }
 
-// value reads one value and returns the length of its text; -1: it is not whole.
+// value reads one value and returns the length of its text; -1: it is not whole. A
+// quote that ends the text may be the first of two: parse asks for more then.
 func (r *csvReader) value(text []byte) ([]byte, int, error) {
 	if text[0] != '"' {
 		n := bytes.IndexAny(text, ",\n\"")
@@ -175,9 +176,6 @@ func (r *csvReader) value(text []byte) ([]byte, int, error) {
 			i += 2
 			from = i
 			continue
-		}
-		if i+1 == len(text) && !r.ended() {
-			return nil, -1, nil // the quote may be the first of two
 		}
 		if from == 1 {
 			return text[1:i:i], i + 1, nil

@@ -448,7 +448,7 @@ func TestRangesSideBySide(t *testing.T) {
 			}
 			var spent atomic.Int64
 			reader := newReader(t, org, func(c *salesforce.ReaderConfig) {
-				c.PageRows, c.BulkPageRows, c.MaxJobs = 20, 20, 2
+				c.PageRows, c.BulkPageRows, c.MaxJobs, c.Attempts = 20, 20, 2, 1000
 				c.Spend = func(_ context.Context, calls int) error { spent.Add(int64(calls)); return nil }
 			})
 			ranges, err := reader.Ranges(t.Context(), salesforce.Selection{Form: rowsForm(t)}, 6)

@@ -40,7 +40,7 @@ func readers() map[string]openRows {
 // too long for a URL.
 func longCondition() salesforce.Condition {
 	var values []salesforce.Literal
-	for i := range 640 {
+	for i := range 700 {
 		values = append(values, salesforce.TextLiteral(fmt.Sprintf("value number %d", i)))
 	}
 	return salesforce.WhereIn("Name", values...)

@@ -110,6 +110,9 @@ func (o *rowsOrg) RoundTrip(r *http.Request) (*http.Response, error) {
 	o.short = f.short
 	status, header, text := o.serve(r, body)
 	o.sizes = append(o.sizes, len(text))
+	if err := r.Context().Err(); err != nil {
+		return nil, err // of one that was given up while the org was at it
+	}
 	if f.lostReply {
 		return nil, io.ErrUnexpectedEOF
 	}

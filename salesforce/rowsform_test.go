@@ -66,6 +66,7 @@ func TestFormOfEachType(t *testing.T) {
 	for name, tc := range map[string]struct{ kind, rest, csv, event string }{
 		"text":             {"string", `"Acme"`, `"Acme"`, `"Acme"`},
 		"text, escapes":    {"string", `"a \"b\" \\ / \u00fc\r\n\t\u0001"`, "\"a \"\"b\"\" \\ / \u00fc\r\n\t\x01\"", `"a \"b\" \\ / ü\r\n\t\u0001"`},
+		"text, backslash":  {"string", `"a\\"`, `a\`, `"a\\"`},
 		"text like null":   {"string", `"null"`, `"null"`, `"null"`},
 		"email":            {"email", `"a@acme.example"`, `"a@acme.example"`, `"a@acme.example"`},
 		"phone":            {"phone", `"+49 1"`, `"+49 1"`, `"+49 1"`},
