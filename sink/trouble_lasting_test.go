@@ -67,7 +67,7 @@ func short(t *testing.T, r *rig) func() {
 
 // A cluster that answers nothing any more says nothing about the abort either.
 func testBrokerGone(t *testing.T, change func(*Config)) {
-	r := newRig(t, change, func(c *Config) { c.TransactionTimeout = time.Second })
+	r := newRig(t, change, func(c *Config) { c.TransactionTimeout = 4 * time.Second })
 	r.c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 		r.net.cut()
 		return nil, errors.New("lost"), true
@@ -295,7 +295,7 @@ func testPositionsDeleted(t *testing.T, change func(*Config)) {
 // A quota that makes the client wait for longer than a transaction may take is
 // told as what it is.
 func testThrottledForLong(t *testing.T, change func(*Config)) {
-	r := newRig(t, change, func(c *Config) { c.TransactionTimeout = time.Second })
+	r := newRig(t, change, func(c *Config) { c.TransactionTimeout = 4 * time.Second })
 	throttle(r.c, 1, time.Minute)
 	began := time.Now()
 	wantError[*StalledError](t, r.commit(t), true, "quota", "producer_byte_rate")
@@ -309,7 +309,7 @@ func testThrottledForLong(t *testing.T, change func(*Config)) {
 // client, so that the abort is not confirmed; nobody sees them, but without
 // transactions somebody may.
 func testUnsure(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.TransactionTimeout = time.Second })
+	r := newRig(t, func(c *Config) { c.TransactionTimeout = 4 * time.Second })
 	h := r.c.Fault(r.onRecords(kerr.NotEnoughReplicasAfterAppend))
 	alterTopic(t, r.c.ListenAddrs(), r.topic, "min.insync.replicas", "2")
 	err := r.commit(t)

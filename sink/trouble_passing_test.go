@@ -130,7 +130,7 @@ func testThrottled(t *testing.T, change func(*Config)) {
 func testCreationPutOff(t *testing.T) {
 	c := newFake(t)
 	cfg := config(t, c.ListenAddrs())
-	cfg.TransactionTimeout = time.Second
+	cfg.TransactionTimeout = 4 * time.Second
 	h := c.Fault(fault([]kmsg.Key{kmsg.CreateTopics}, kerr.ThrottlingQuotaExceeded, 2))
 	p := mustOpen(t, cfg)
 	topic := unique(t, "records")

@@ -176,7 +176,7 @@ func fails[T error](retryable bool, errs ...*kerr.Error) func(t *testing.T, chan
 // tells of it, once the brokers have been asked.
 func stalls(cause *kerr.Error, ill func(t *testing.T, r *rig) (heal func()), says ...string) func(t *testing.T, change func(*Config)) {
 	return func(t *testing.T, change func(*Config)) {
-		r := newRig(t, change, func(c *Config) { c.TransactionTimeout = time.Second })
+		r := newRig(t, change, func(c *Config) { c.TransactionTimeout = 4 * time.Second })
 		h := r.c.Fault(r.onRecords(cause))
 		heal := func() {}
 		if ill != nil {

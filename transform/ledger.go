@@ -27,7 +27,7 @@ func (h *Hole) Unfilled() bool { return h.State != HoleRepaired && h.State != Ho
 // HoleReasons are all reasons that are written.
 func HoleReasons() []string {
 	return []string{
-		ReplayRefused, RetentionPassed, Starved, OrgChanged, BusReset,
+		ReplayRefused, RetentionPassed, Starved, OrgChanged, BusReset, Skipped,
 		GapEvent.String(), GapWildcard.String(), GapOverflow.String(),
 	}
 }
@@ -39,6 +39,7 @@ const (
 	Starved         = "starvation"        // rows changed, and the org delivered no events of them
 	OrgChanged      = "org_changed"       // the org is another one, or lives elsewhere: its positions began anew
 	BusReset        = "bus_reset"         // what came behind the position does not follow it
+	Skipped         = "skipped"           // somebody set the position to another place, which may lie behind it
 )
 
 // Hole is one entry of the gap ledger: something that a stream lacks, as far as

@@ -13,6 +13,7 @@ import (
 	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
 	"github.com/sfbridge/bridge/replay"
 	"github.com/sfbridge/bridge/sink"
+	"github.com/sfbridge/bridge/transform"
 )
 
 // heldLane is a lane that was taken from its owner, whoever that was.
@@ -36,6 +37,10 @@ func (d *positionDesk) apply(ctx context.Context, changes []change) error {
 			return outside("positions topic", err)
 		}
 		d.store = store
+	}
+	// Before anything is fenced: a registry that does not answer must stop nobody.
+	if _, err := d.holes(ctx, pointers(changes)); err != nil {
+		return err
 	}
 	held, err := d.hold(ctx, changes)
 	if err == nil {
@@ -94,7 +99,11 @@ func (d *positionDesk) write(ctx context.Context, held map[int32]*heldLane) erro
 		for _, c := range held[lane].changes {
 			records = append(records, c.records(d.store, d.instance(), d.now)...)
 		}
-		if err := held[lane].producer.Commit(ctx, nil, records); err != nil { // I7: fails if the lane has another owner by now
+		holes, err := d.holes(ctx, held[lane].changes)
+		if err != nil {
+			return err
+		}
+		if err := held[lane].producer.Commit(ctx, holes, records); err != nil { // I7: fails if the lane has another owner by now
 			return contested(fmt.Sprintf("writing positions of lane %d", lane), err)
 		}
 		for _, c := range held[lane].changes {
@@ -102,6 +111,42 @@ func (d *positionDesk) write(ctx context.Context, held map[int32]*heldLane) erro
 		}
 	}
 	return nil
+}
+
+// holes are the entries of the gap ledger for what changes leave out, or put back.
+func (d *positionDesk) holes(ctx context.Context, changes []*change) ([]*kgo.Record, error) {
+	var out []*kgo.Record
+	var ledger *transform.Ledger
+	for _, c := range changes {
+		h := c.hole(d.instance())
+		if h == nil {
+			continue
+		}
+		if ledger == nil {
+			if err := d.openRegistry(); err != nil {
+				return nil, err
+			}
+			var err error
+			if ledger, err = transform.NewLedger(d.gapsTopic(), d.encoding()); err != nil {
+				return nil, exit(pipeline.ExitUsage, err)
+			}
+		}
+		h.Detected = d.now
+		r, err := ledger.Record(ctx, h)
+		if err != nil {
+			return nil, outside("gap ledger", err)
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+func pointers(changes []change) []*change {
+	out := make([]*change, len(changes))
+	for i := range changes {
+		out[i] = &changes[i]
+	}
+	return out
 }
 
 // contested explains that an instance took a lane while we had it.

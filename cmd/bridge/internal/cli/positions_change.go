@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sfbridge/bridge/replay"
+	"github.com/sfbridge/bridge/transform"
 )
 
 // replayIDs is the kind of source that a replay id is a position of.
@@ -22,6 +23,8 @@ type change struct {
 	to      *replay.Entry   // nil takes it away
 	moments []replay.Moment // that go into the stream's index with it
 	fresh   bool            // it must not replace any
+	skips   bool            // it may leave events out, which goes into the gap ledger
+	closes  *transform.Hole // the hole that an undone change has left
 	effect  effect
 
 	applied bool
@@ -51,6 +54,33 @@ func (d *positionDesk) change(ctx context.Context, stored map[replay.Key]replay.
 	}
 	c.effect = d.effect(ctx, &c)
 	return c
+}
+
+// leavesOut says whether events may lie between the old place and the new one: always,
+// unless the times say that the new one lies before it.
+func (c *change) leavesOut() bool {
+	if c.from == nil || c.to == nil || c.from.Position == c.to.Position {
+		return false
+	}
+	from, to := startsAt(c.from), startsAt(c.to)
+	return from.IsZero() || to.IsZero() || to.After(from)
+}
+
+// hole is what a change leaves in the gap ledger, or ends there; nil is nothing.
+func (c *change) hole(by string) *transform.Hole {
+	switch {
+	case c.closes != nil:
+		h := *c.closes
+		h.State, h.Detail = transform.HoleRepaired, "the position was put back by "+by
+		return &h
+	case !c.skips || !c.leavesOut():
+		return nil
+	}
+	return &transform.Hole{
+		Org: c.key.Org, Channel: c.key.Channel, Reason: transform.Skipped, State: transform.HoleOpen,
+		FromPosition: string(c.from.Position), FromTime: startsAt(c.from), ToPosition: string(c.to.Position), ToTime: startsAt(c.to),
+		Detail: "the position was set by " + by,
+	}
 }
 
 // effect compares times, since positions cannot be compared (I4).
@@ -101,6 +131,7 @@ func countWith(c *change) string {
 type undoNote struct {
 	Entry json.RawMessage `json:"entry,omitempty"` // the position before it; none if there was none
 	By    string          `json:"by"`
+	Hole  *transform.Hole `json:"hole,omitempty"` // that the change has left in the gap ledger
 }
 
 const undoPrefix = "undo"
@@ -113,6 +144,9 @@ func (c *change) records(store *replay.Store, by string, now time.Time) []*kgo.R
 		position = store.Record(*c.to)
 	}
 	note := undoNote{By: by}
+	if c.closes == nil {
+		note.Hole = c.hole(by)
+	}
 	if c.from != nil {
 		note.Entry = c.from.Text()
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sfbridge/bridge/integration/oracle"
 	"github.com/sfbridge/bridge/replay"
+	"github.com/sfbridge/bridge/transform"
 )
 
 // streamSite is a site whose bridge has carried some accounts.
@@ -357,4 +358,39 @@ func (s *schemaSite) exported(t *testing.T, old, changed string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// What a change may leave out is an entry of the gap ledger; what lies before the old
+// place leaves nothing out, and putting the position back ends the entry.
+func TestHolesOfChanges(t *testing.T) {
+	k := replay.Key{Org: "00D000000000001AAA", Channel: "/data/AccountChangeEvent"}
+	at := time.Date(2026, 3, 4, 9, 0, 0, 0, time.UTC)
+	entry := func(position string, at time.Time) *replay.Entry {
+		return &replay.Entry{Key: k, Position: replay.Position(position), EventTime: at}
+	}
+	for name, tt := range map[string]struct {
+		change change
+		want   string
+	}{
+		"forward":           {change{from: entry("5", at), to: entry("9", at.Add(time.Hour)), skips: true}, "open 5 9"},
+		"nobody knows":      {change{from: entry("5", at), to: entry("9", time.Time{}), skips: true}, "open 5 9"},
+		"back":              {change{from: entry("5", at), to: entry("2", at.Add(-time.Hour)), skips: true}, ""},
+		"the same":          {change{from: entry("5", at), to: entry("5", at), skips: true}, ""},
+		"a first position":  {change{to: entry("5", at), skips: true}, ""},
+		"a rewind":          {change{from: entry("5", at), to: entry("9", time.Time{})}, ""},
+		"undone":            {change{from: entry("9", at), to: entry("5", at), closes: &transform.Hole{FromPosition: "5", ToPosition: "9", Reason: transform.Skipped}}, "repaired 5 9"},
+		"a stream is begun": {change{from: entry("5", at), skips: true}, ""},
+	} {
+		tt.change.key = k
+		got := ""
+		if h := tt.change.hole("me"); h != nil {
+			got = fmt.Sprintf("%s %s %s", h.State, h.FromPosition, h.ToPosition)
+			if h.Reason != transform.Skipped || h.Detail == "" {
+				t.Errorf("%s: %+v", name, h)
+			}
+		}
+		if got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
 }

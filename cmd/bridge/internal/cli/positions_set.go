@@ -34,7 +34,9 @@ func newPositionsSet(stop *stopper) *cobra.Command {
 		Use:   "set",
 		Short: "Have a stream go on behind a replay id",
 		Long: `Have a stream go on behind a replay id, whether that lies before or after its
-position. The org is asked first whether it takes the id.
+position. The org is asked first whether it takes the id. What lies between is left
+out if the id lies after the position; unless times show that it lies before, that is
+entered into the gap ledger, with reason skipped, and undo closes the entry.
 
 ` + howItIsDone + "\n\n" + changeCodes,
 		Example: "  bridge positions set --channel /data/AccountChangeEvent --id 4711 --dry-run\n  bridge positions set --channel /data/AccountChangeEvent --id 4711",
@@ -43,7 +45,7 @@ position. The org is asked first whether it takes the id.
 			if channel == "" || id == "" {
 				return exit(pipeline.ExitUsage, errors.New("say which stream and where: --channel and --id; see 'bridge positions set --help'"))
 			}
-			to := destination{id: id}
+			to := destination{id: id, skips: true}
 			return f.carryOut(stop.intake, cmd, to.plan([]string{channel}, false))
 		},
 	}
@@ -97,6 +99,7 @@ type destination struct {
 	id, time string
 	earliest bool
 	back     bool // and nowhere else
+	skips    bool // also forward
 }
 
 func (to destination) check(channels []string, all bool) error {
@@ -133,7 +136,9 @@ func (to destination) plan(channels []string, all bool) plan {
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, d.change(ctx, stored, d.key(s.Channel), e))
+			c := d.change(ctx, stored, d.key(s.Channel), e)
+			c.skips = to.skips
+			out = append(out, c)
 		}
 		return out, nil
 	}
@@ -247,7 +252,7 @@ func undoing(channels []string) plan {
 			if !ok {
 				return nil, exit(pipeline.ExitUsage, fmt.Errorf("%s: its position was never changed by a command; there is nothing to undo", s.Channel))
 			}
-			was, _, err := undoable(d.key(s.Channel), note)
+			was, kept, err := undoable(d.key(s.Channel), note)
 			if err != nil {
 				return nil, exit(pipeline.ExitEnvironment, err)
 			}
@@ -259,7 +264,9 @@ func undoing(channels []string) plan {
 					return nil, err
 				}
 			}
-			out = append(out, d.change(ctx, stored, d.key(s.Channel), was))
+			c := d.change(ctx, stored, d.key(s.Channel), was)
+			c.closes = kept.Hole
+			out = append(out, c)
 		}
 		return out, nil
 	}
