@@ -297,7 +297,7 @@ func TestPositionsRights(t *testing.T) {
 		}
 	}
 	want := []string{
-		"group rights Describe", "topic rights.positions Describe", "topic rights.positions DescribeConfigs", "topic rights.positions Read",
+		"group rights Describe", "topic rights.gaps Create", "topic rights.gaps Describe", "topic rights.gaps Write", "topic rights.positions Describe", "topic rights.positions DescribeConfigs", "topic rights.positions Read",
 		"topic rights.positions Write", "topic rights.positions.migrating Describe", "transactional-id rights-lane-1 Write",
 	}
 	if got := slices.Sorted(maps.Keys(granted)); !slices.Equal(got, want) {
