@@ -300,8 +300,8 @@ func TestPositionsOfAtLeastOnceAreSetAtRest(t *testing.T) {
 	s.edit(t, "lanes: 2\n", "lanes: 2\ndelivery: at_least_once\n")
 	r := s.run(t)
 	eventually(t, func() error {
-		if !r.stats.Membership().Joined {
-			return fmt.Errorf("%+v", r.stats.Membership())
+		if streams := r.stats.Snapshot(); len(streams) != 1 || !streams[0].Subscribed { // until then its lane writes barriers
+			return fmt.Errorf("%+v", streams)
 		}
 		return nil
 	})
