@@ -240,21 +240,23 @@ func TestReplayFromTimes(t *testing.T) {
 			to = to.Truncate(time.Second).Add(time.Second)
 			args = append(args, "--to-time", to.Format(time.RFC3339))
 		}
-		p := s.replay(t, args...)
-		if code := p.exit(t, time.Minute); code != 0 {
-			t.Fatalf("from %s: exit code %d:\n%s", from, code, tail(p.output()))
-		}
-		run := p.printed(t)
-		dropped += run.end.Dropped
-		want := within(s.org.LedgerFrom(0), from, to)
-		if n := len(oracle.Expected(want, s.channels)); n > 0 {
-			s.same(t, s.readSide(t, sideMark+run.plan.ID), want)
-		} else if run.end.Records != 0 {
-			t.Errorf("from %s to %s: %d records, want none", from, to, run.end.Records)
-		}
-		if t.Failed() {
-			t.Fatalf("%v: %+v", args, run)
-		}
+		t.Run(strconv.Itoa(i), func(t *testing.T) { // each with a reader that ends with it
+			p := s.replay(t, args...)
+			if code := p.exit(t, time.Minute); code != 0 {
+				t.Fatalf("from %s: exit code %d:\n%s", from, code, tail(p.output()))
+			}
+			run := p.printed(t)
+			dropped += run.end.Dropped
+			want := within(s.org.LedgerFrom(0), from, to)
+			if n := len(oracle.Expected(want, s.channels)); n > 0 {
+				s.same(t, s.readSide(t, sideMark+run.plan.ID), want)
+			} else if run.end.Records != 0 {
+				t.Errorf("from %s to %s: %d records, want none", from, to, run.end.Records)
+			}
+			if t.Failed() {
+				t.Fatalf("%v: %+v", args, run)
+			}
+		})
 	}
 	t.Logf("%d random times: nothing missing, nothing earlier; %d events were read and dropped", times, dropped)
 }

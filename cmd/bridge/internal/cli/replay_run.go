@@ -298,7 +298,7 @@ func (r *replayer) end(failed error) error {
 		r.run.State = backfill.Done
 	}
 	if !r.flags.dryRun {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), r.cfg.ShutdownTimeout)
 		defer cancel()
 		if err := r.keep(ctx, r.runs.Note(r.run, r.run.Ended)); err != nil {
 			failed = errors.Join(failed, outside("keeping how the run ended", err))
