@@ -63,10 +63,14 @@ func batch(channel string, positions ...string) pipeline.Batch {
 // came.
 func read(t *testing.T, b *Bounds, ctx context.Context, s *script, during func(string)) []string { //nolint:revive // the test's context is another
 	t.Helper()
+	var resume []pipeline.Resume
+	for _, stream := range b.run.Streams {
+		resume = append(resume, pipeline.Resume{Channel: stream.Channel, Start: pipeline.Start{After: stream.After}})
+	}
 	src, err := b.Source(func(trace pipeline.SourceTrace) (pipeline.Source, error) {
 		s.trace = trace
 		return s, nil
-	}, pipeline.SourceTrace{Subscribed: func(string, bool) {}, Idle: func() {}})
+	}, resume, pipeline.SourceTrace{Subscribed: func(string, bool) {}, Idle: func() {}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,6 +159,46 @@ func TestBounds(t *testing.T) {
 				t.Errorf("%q, %v", why, err)
 			}
 		})
+	})
+}
+
+// Events that a session took and did not commit come again in the next one, also those
+// of a stream whose end the first had seen; what lies behind an id that is durable is
+// not read; and a stream that a policy halts keeps nobody waiting.
+func TestSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		run := Run{Streams: []Stream{{Channel: accounts}, {Channel: orders}}, To: End{Time: time.Now()}}
+		for range 2 {
+			ctx, stop := context.WithCancel(t.Context())
+			b := NewBounds(run, time.Second, 0, stop)
+			b.begin([]pipeline.Resume{{Channel: accounts}, {Channel: orders}})
+			b.pass(accounts)
+			if ended := b.passed(); !slices.Equal(ended, []string{accounts}) {
+				t.Fatalf("ended %v", ended)
+			}
+			s := &script{batches: []any{batch(accounts, "1"), batch(orders, "a")}}
+			if got := read(t, b, ctx, s, nil); !slices.Equal(got, []string{"1", "a"}) {
+				t.Errorf("the next session brought %v", got)
+			}
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		b := NewBounds(Run{Streams: []Stream{{Channel: accounts, After: "7"}}, To: End{Position: "7"}}, time.Second, 0, stop)
+		if got := read(t, b, ctx, &script{batches: []any{batch(accounts, "8")}}, nil); len(got) != 0 {
+			t.Errorf("%v came behind the last id", got)
+		}
+		if why, _ := b.Ending(); why != Reached {
+			t.Errorf("ended by %q", why)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		b := NewBounds(Run{Streams: []Stream{{Channel: accounts}}, To: End{Position: "9"}}, time.Second, 0, stop)
+		s := &script{}
+		if err := (&bounded{Source: s, b: b}).Halt(accounts); err != nil || ctx.Err() == nil || len(s.halted) != 1 {
+			t.Errorf("%v, halted %v, ended: %v", err, s.halted, ctx.Err())
+		}
 	})
 }
 

@@ -104,8 +104,9 @@ func (b *Bounds) pass(channel string) {
 	}
 }
 
-// Source watches over what a source brings.
-func (b *Bounds) Source(open func(pipeline.SourceTrace) (pipeline.Source, error), trace pipeline.SourceTrace) (pipeline.Source, error) {
+// Source watches over what a source brings that resumes streams.
+func (b *Bounds) Source(open func(pipeline.SourceTrace) (pipeline.Source, error), resume []pipeline.Resume, trace pipeline.SourceTrace) (pipeline.Source, error) {
+	b.begin(resume)
 	subscribed, idle := trace.Subscribed, trace.Idle
 	trace.Subscribed = func(channel string, on bool) {
 		b.subscribed(channel, on)
@@ -120,6 +121,24 @@ func (b *Bounds) Source(open func(pipeline.SourceTrace) (pipeline.Source, error)
 		return nil, err
 	}
 	return &bounded{Source: src, b: b}, nil
+}
+
+// begin is the beginning of a session. Streams whose end the last one had seen are
+// read again: what it took and did not commit comes once more (I1). A stream whose
+// durable position is the id that ends it has nothing left.
+func (b *Bounds) begin(resume []pipeline.Resume) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.open)
+	for _, r := range resume {
+		if last := b.run.To.Position; last == "" || r.Start.After != last {
+			b.open[r.Channel] = &openStream{}
+		}
+	}
+	b.quiet = time.Now()
+	if len(b.open) == 0 {
+		b.end(Reached, nil)
+	}
 }
 
 func (b *Bounds) subscribed(channel string, on bool) {
@@ -214,11 +233,21 @@ func (b *Bounds) onceQuiet(f func()) (end func() bool) {
 // close ends the subscriptions of streams.
 func (s *bounded) close(channels []string) error {
 	for _, channel := range channels {
-		if err := s.Halt(channel); err != nil {
+		if err := s.Source.Halt(channel); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Halt ends a stream that a policy has halted: the others must not wait for it.
+func (s *bounded) Halt(channel string) error {
+	s.b.mu.Lock()
+	if _, open := s.b.open[channel]; open {
+		s.b.ended(channel)
+	}
+	s.b.mu.Unlock()
+	return s.Source.Halt(channel)
 }
 
 // passed takes the streams off whose end was passed.

@@ -269,7 +269,7 @@ func (r *replayer) lane() (*pipeline.Lane, error) {
 		OpenSource: func(_ context.Context, resume []pipeline.Resume, trace pipeline.SourceTrace) (pipeline.Source, error) {
 			return r.bounds.Source(func(trace pipeline.SourceTrace) (pipeline.Source, error) {
 				return streaming.Open(r.streaming(), resume, trace)
-			}, trace)
+			}, resume, trace)
 		},
 	}
 	if r.flags.dryRun {
@@ -293,6 +293,9 @@ func (r *replayer) lane() (*pipeline.Lane, error) {
 // end keeps what became of the run and tells it.
 func (r *replayer) end(failed error) error {
 	why, refusal := r.bounds.Ending()
+	if failed == nil {
+		failed = r.halted()
+	}
 	r.run.State, r.run.Ended, r.run.Events = backfill.Stopped, time.Now().UTC().Truncate(time.Millisecond), r.produced()
 	if failed == nil && (why == backfill.Reached || why == backfill.TipReached) {
 		r.run.State = backfill.Done
@@ -326,6 +329,21 @@ func (r *replayer) end(failed error) error {
 	default:
 		return exit(pipeline.ExitHalted, fmt.Errorf("stopped before the end%s", goOn))
 	}
+}
+
+// halted is an error if streams were halted: then the end of the others is not the
+// end of the run.
+func (r *replayer) halted() error {
+	var whys []error
+	for _, s := range r.stats.Snapshot() {
+		if s.Halted != "" {
+			whys = append(whys, fmt.Errorf("%s is halted: %s", s.Channel, s.Halted))
+		}
+	}
+	if len(whys) == 0 {
+		return nil
+	}
+	return exit(pipeline.ExitHalted, errors.Join(whys...))
 }
 
 func (r *replayer) produced() (n uint64) {

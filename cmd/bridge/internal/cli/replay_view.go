@@ -154,9 +154,8 @@ func (r *replayer) progress(last progress, first *time.Time) progress {
 			p.Reached = s.EventTime // the stream that is furthest behind
 		}
 	}
-	for lane, t := range r.stats.Troubles() {
+	for _, t := range r.stats.Troubles() { // a run has one lane
 		p.Trouble = fmt.Sprintf("%s: %s", t.Condition, t.Message)
-		_ = lane
 	}
 	p.Rate = float64(p.Taken-last.Taken) / progressEvery.Seconds()
 	if first.IsZero() {
