@@ -129,7 +129,7 @@ func (in *importSource) plan(ctx context.Context, d *positionDesk) ([]change, er
 			}
 		}
 		c := d.change(ctx, stored, k, one.entry)
-		c.moments, c.fresh = one.moments, !in.replace
+		c.moments, c.fresh, c.skips = one.moments, !in.replace, in.replace
 		out = append(out, c)
 	}
 	switch {
