@@ -6,7 +6,18 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strconv"
 )
+
+// FreeAddress returns an address of 127.0.0.1 that nobody listens on, for a process
+// that a test starts. Its port is none that the system gives to connections.
+func FreeAddress(ctx context.Context) (string, error) {
+	ports, err := freePorts(ctx, 1)
+	if err != nil {
+		return "", err
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0])), nil
+}
 
 // freePorts returns n ports of 127.0.0.1 that nobody listens on.
 //
