@@ -98,11 +98,15 @@ func (p *Producer) lookUp(ctx context.Context, names map[string]bool) error {
 		}
 	}
 	var created bool
+	var waits error // what the brokers last said that there is to wait for
 	doubted := 0
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		details, err := p.list(ctx, want)
 		if errors.Is(err, kerr.TopicAuthorizationFailed) {
 			return p.undescribable(ctx, want, err)
+		}
+		if err != nil && waits != nil && ctx.Err() != nil {
+			return waits // they answered, until the time was over
 		}
 		if err != nil {
 			return p.typed(err, "", "looking up topics")
@@ -118,29 +122,31 @@ func (p *Producer) lookUp(ctx context.Context, names map[string]bool) error {
 			doubted++ // somebody may have created it a moment ago
 		} else if len(absent) > 0 && !created {
 			var err error
-			if created, err = p.create(ctx, absent, names); err != nil {
+			if created, err = p.create(ctx, absent, names); err != nil && waits != nil && ctx.Err() != nil {
+				return waits
+			} else if err != nil {
 				return err
 			}
 		}
 		// Created, but not known to every broker yet, or without a leader.
+		if waits = pending; waits == nil {
+			waits = notListed(absent[0], created)
+		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			if pending == nil {
-				return notListed(absent[0], created, context.Cause(ctx))
-			}
-			return pending
+			return waits
 		}
 	}
 }
 
 // notListed says what a topic that may be created waits for.
-func notListed(topic string, created bool, why error) error {
+func notListed(topic string, created bool) error {
 	hint := "it was created, and the brokers do not list it yet"
 	if !created {
 		hint = "the brokers put off creating it: see their logs, and their quota on such changes"
 	}
-	return &TopicError{Topic: topic, Hint: hint, Err: why, transient: true}
+	return &TopicError{Topic: topic, Hint: hint, Err: kerr.UnknownTopicOrPartition, transient: true}
 }
 
 // undescribable asks again, topic by topic, to name the one that may not be
