@@ -183,12 +183,20 @@ func (b *bridge) lane(lane int32, streams []pipeline.Stream, dog *pipeline.Watch
 		MaxEvents:  b.cfg.Batch.MaxEvents, MaxBytes: b.cfg.Batch.MaxBytes,
 		Owner: b.instance(), Stats: b.stats, Log: b.log, Watchdog: dog, OrgInstance: where.ask,
 		OpenWriter: func(ctx context.Context) (pipeline.Writer, error) { return b.producer(ctx, lane) },
-		OpenSource: func(_ context.Context, resume []pipeline.Resume, trace pipeline.SourceTrace) (pipeline.Source, error) {
-			cfg := b.streaming()
-			cfg.Moved = where.moved
-			return streaming.Open(cfg, resume, trace)
+		OpenSource: func(_ context.Context, kind string, resume []pipeline.Resume, trace pipeline.SourceTrace) (pipeline.Source, error) {
+			return b.openSource(kind, where, resume, trace)
 		},
 	}), nil
+}
+
+// openSource opens a session of one kind of source.
+func (b *bridge) openSource(kind string, where *whereabouts, resume []pipeline.Resume, trace pipeline.SourceTrace) (pipeline.Source, error) {
+	if kind != pipeline.CometD {
+		return nil, fmt.Errorf("there is no source of kind %q", kind)
+	}
+	cfg := b.streaming()
+	cfg.Moved = where.moved
+	return streaming.Open(cfg, resume, trace)
 }
 
 func (b *bridge) producer(ctx context.Context, lane int32) (*sink.Producer, error) {

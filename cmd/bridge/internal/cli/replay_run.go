@@ -266,7 +266,7 @@ func (r *replayer) lane() (*pipeline.Lane, error) {
 		Encoder: backfill.Marking(encoder, r.run), Want: r.bounds.Want, Owner: r.instance(), Stats: r.stats, Log: r.log,
 		DeadLetter: pipeline.DeadLetter{Topic: r.cfg.DeadLetter.Topic},
 		MaxEvents:  r.cfg.Batch.MaxEvents, MaxBytes: r.cfg.Batch.MaxBytes,
-		OpenSource: func(_ context.Context, resume []pipeline.Resume, trace pipeline.SourceTrace) (pipeline.Source, error) {
+		OpenSource: func(_ context.Context, _ string, resume []pipeline.Resume, trace pipeline.SourceTrace) (pipeline.Source, error) {
 			return r.bounds.Source(func(trace pipeline.SourceTrace) (pipeline.Source, error) {
 				return streaming.Open(r.streaming(), resume, trace)
 			}, resume, trace)

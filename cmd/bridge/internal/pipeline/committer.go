@@ -418,9 +418,6 @@ func (c *committer) generation(s *laneStream) int {
 	return s.generation
 }
 
-// sourceName says in a position record what kind of token its position is.
-const sourceName = "cometd"
-
 // committed counts what is durable now.
 func (c *committer) committed(events []transform.Event) {
 	for channel := range c.filled {
@@ -454,7 +451,7 @@ func (c *committer) committed(events []transform.Event) {
 		}
 	}
 	now := time.Now()
-	var newest time.Time
+	newest := make(map[string]time.Time, 1) // by the kind of source
 	for channel, m := range c.marks {
 		s := c.l.streams[channel]
 		s.since.past = s.since.past || m.wanted
@@ -463,9 +460,11 @@ func (c *committer) committed(events []transform.Event) {
 		}
 		s.stats.progress(m.position, m.time, now)
 		s.stats.feeds(m.first)
-		newest = latestOf(newest, m.time)
+		newest[s.source()] = latestOf(newest[s.source()], m.time)
 	}
-	if now.Sub(newest) < fresh {
-		c.l.current(newest)
+	for kind, at := range newest {
+		if now.Sub(at) < fresh {
+			c.l.current(kind, at)
+		}
 	}
 }

@@ -50,6 +50,9 @@ func (s *laneStream) unfit(e replay.Entry, instance string) *misfit {
 	if doubt := s.doubt; doubt != nil {
 		return doubt
 	}
+	if s.source() != CometD { // its positions are not of the bus
+		return nil
+	}
 	if e.OrgInstance == "" || instance == "" || e.OrgInstance == instance {
 		return nil
 	}
@@ -64,7 +67,7 @@ func (s *laneStream) unfit(e replay.Entry, instance string) *misfit {
 func BeginAnew(s Stream, old replay.Entry, copied time.Time, reason, detail string) (replay.Entry, *transform.Hole) {
 	now := time.Now().Truncate(time.Millisecond)
 	next := replay.Entry{
-		Key: s.Key, Seen: now, Updated: now, Source: sourceName, Generation: old.Generation + 1,
+		Key: s.Key, Seen: now, Updated: now, Source: s.source(), Generation: old.Generation + 1,
 		Since: time.UnixMilli(0).UTC(), // all that there is
 	}
 	switch {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,8 +19,11 @@ import (
 
 // Stream is one stream of a lane and its policies.
 type Stream struct {
-	Key   replay.Key
-	Start Start // where it begins when the positions topic does not know it
+	Key replay.Key
+	// Source is the kind of source that the stream has, and of the tokens that are
+	// its positions. Empty: [CometD].
+	Source string
+	Start  Start // where it begins when the positions topic does not know it
 	// OnExpired is where a stream goes on whose position the org refuses:
 	// earliest, latest, or neither to halt it.
 	OnExpired Start
@@ -43,8 +47,9 @@ type LaneConfig struct {
 	Positions Positions
 	// OpenWriter opens the lane's producer, which fences an older owner (I7).
 	OpenWriter func(ctx context.Context) (Writer, error)
-	// OpenSource opens a session that resumes the streams.
-	OpenSource func(ctx context.Context, streams []Resume, trace SourceTrace) (Source, error)
+	// OpenSource opens a session of one kind of source that resumes the streams which
+	// have that kind.
+	OpenSource func(ctx context.Context, kind string, streams []Resume, trace SourceTrace) (Source, error)
 	Encoder    Encoder
 	// Want says whether a record is wanted; nil wants all. An event of which none
 	// is wanted is filtered.
@@ -181,13 +186,45 @@ func (l *Lane) session(ctx, intake context.Context) error {
 	if len(resume) == 0 {
 		return l.allHalted()
 	}
-	src, err := l.cfg.OpenSource(intake, resume, l.trace())
+	sources, err := l.open(intake, resume)
+	defer func() {
+		for _, src := range sources {
+			l.closing("session", src.Close)
+		}
+	}()
 	if err != nil {
 		return err
 	}
-	defer l.closing("session", src.Close)
 	l.cfg.Log.Info().Int32("lane", l.cfg.Lane).Int("streams", len(resume)).Msg("lane runs")
-	return newCarrier(l, src, w, holes).run(ctx, intake)
+	return newCarrier(l, sources, w, holes).run(ctx, intake)
+}
+
+// opened is a source and the channels that it is asked for.
+type opened struct {
+	Source
+	channels []string
+}
+
+// open opens a source for each kind that the streams have. Those that could be opened
+// come back with an error too.
+func (l *Lane) open(ctx context.Context, resume []Resume) (out []opened, _ error) {
+	kinds := make(map[string][]Resume)
+	for _, r := range resume {
+		kind := l.streams[r.Channel].source()
+		kinds[kind] = append(kinds[kind], r)
+	}
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		src, err := l.cfg.OpenSource(ctx, kind, kinds[kind], l.trace(kind))
+		if err != nil {
+			return out, err
+		}
+		o := opened{Source: src}
+		for _, r := range kinds[kind] {
+			o.channels = append(o.channels, r.Channel)
+		}
+		out = append(out, o)
+	}
+	return out, nil
 }
 
 // closeTimeout bounds each of the two closings at the end of a session. Both
@@ -261,6 +298,11 @@ func (l *Lane) positions(ctx context.Context, w Writer) ([]Resume, []Hole, error
 	return out, holes, nil
 }
 
+// CometD is the kind of source that subscribes to channels of the streaming API.
+const CometD = "cometd"
+
+func (s Stream) source() string { return cmp.Or(s.Source, CometD) }
+
 // resume says where the stream is taken up.
 func (s *laneStream) resume(e replay.Entry, stored bool) Start {
 	if !stored {
@@ -295,12 +337,12 @@ func (l *Lane) beginsNow(s *laneStream) *kgo.Record {
 	now := time.Now()
 	s.since = since{at: now.Add(-clockMargin).Truncate(time.Millisecond)}
 	return l.cfg.Positions.Record(replay.Entry{
-		Key: s.Key, Since: s.since.at, Updated: now, Source: sourceName, Owner: l.cfg.Owner,
+		Key: s.Key, Since: s.since.at, Updated: now, Source: s.source(), Owner: l.cfg.Owner,
 		OrgInstance: s.instance, Generation: s.generation,
 	})
 }
 
-func (l *Lane) trace() SourceTrace {
+func (l *Lane) trace(kind string) SourceTrace {
 	return SourceTrace{
 		Subscribed: func(channel string, on bool) {
 			if s, ok := l.streams[channel]; ok {
@@ -321,7 +363,7 @@ func (l *Lane) trace() SourceTrace {
 			return true
 		},
 		Alive: func() { l.cfg.Stats.well(l.cfg.Lane) },
-		Idle:  func() { l.current(time.Now()) },
+		Idle:  func() { l.current(kind, time.Now()) },
 	}
 }
 

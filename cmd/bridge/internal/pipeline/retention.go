@@ -35,10 +35,12 @@ const (
 
 // current notes that at that moment the session had nothing more that its
 // streams wait for: a long poll brought nothing, or an event that had just
-// happened. It concerns streams that were subscribed before it.
-func (l *Lane) current(at time.Time) {
+// happened. It concerns streams of that session, which were subscribed before it.
+func (l *Lane) current(kind string, at time.Time) {
 	for _, s := range l.streams {
-		s.stats.sawUntil(at)
+		if s.source() == kind {
+			s.stats.sawUntil(at)
+		}
 	}
 }
 
@@ -89,7 +91,7 @@ func (s *laneStream) entry(position string, eventTime time.Time, owner string) r
 	}
 	e := replay.Entry{
 		Key: s.Key, Position: replay.Position(position), EventTime: eventTime,
-		Updated: time.Now(), Source: sourceName, Owner: owner,
+		Updated: time.Now(), Source: s.source(), Owner: owner,
 		OrgInstance: s.instance, Generation: s.generation,
 	}
 	if seen := s.stats.state("").Seen; seen.After(eventTime) {

@@ -26,7 +26,7 @@ func retained(channel string) Stream {
 func (w *world) idle(l *Lane, d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		pass(10 * time.Minute)
-		l.trace().Idle()
+		l.trace(CometD).Idle()
 	}
 	pass(0)
 }
@@ -86,7 +86,7 @@ func TestSeenIsKept(t *testing.T) {
 				t.Errorf("lost after %s", time.Until(s.LostAfter))
 			}
 			pass(20 * time.Minute)
-			l.trace().Idle()
+			l.trace(CometD).Idle()
 		}); err != nil {
 			t.Fatal(err)
 		}

@@ -97,7 +97,7 @@ func TestLatestTakesWhatComesWhateverTheClock(t *testing.T) {
 func TestRewind(t *testing.T) {
 	l := newWorld().lane(&Stats{}, latest(accounts), stream(contacts))
 	l.beginsNow(l.streams[accounts])
-	rewind := l.trace().Rewind
+	rewind := l.trace(CometD).Rewind
 	if !rewind(accounts) || rewind(contacts) || rewind("/data/NopeChangeEvent") {
 		t.Error("want accounts rewound, and nothing else")
 	}

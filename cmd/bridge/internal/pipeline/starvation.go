@@ -115,12 +115,11 @@ func (c *carrier) watched() (end func()) {
 	if w == nil {
 		return func() {}
 	}
-	for _, s := range c.streams {
-		if s.Watch.OnStarvation != "" {
-			w.attach(s, func(o order) {
-				c.orders.add(o)
-				c.src.Wake()
-			})
+	for _, p := range c.pollers {
+		for _, channel := range p.channels {
+			if s := c.streams[channel]; s.Watch.OnStarvation != "" {
+				w.attach(s, p.order)
+			}
 		}
 	}
 	return func() {
@@ -130,17 +129,23 @@ func (c *carrier) watched() (end func()) {
 	}
 }
 
+// order takes an order of the watchdog.
+func (p *poller) order(o order) {
+	p.orders.add(o)
+	p.src.Wake()
+}
+
 // obey carries out what the watchdog wants.
-func (c *carrier) obey(ctx context.Context) error {
-	for _, o := range c.orders.take() {
-		s := c.streams[o.channel]
+func (p *poller) obey(ctx context.Context) error {
+	for _, o := range p.orders.take() {
+		s := p.streams[o.channel]
 		if s.stats.haltedWhy() != "" {
 			continue
 		}
-		if o.entry != nil && !c.put(ctx, Batch{Entries: []*transform.Hole{o.entry}}) {
+		if o.entry != nil && !p.put(ctx, Batch{Entries: []*transform.Hole{o.entry}}) {
 			return nil
 		}
-		if err := c.rouse(s, o.rouse); err != nil {
+		if err := p.rouse(s, o.rouse); err != nil {
 			return err
 		}
 	}
@@ -154,24 +159,24 @@ func (a *Batch) joins(b Batch) bool { return len(a.Entries) == 0 || len(b.Events
 
 // rouse does what the stream's on_starvation says. Whatever it is, no position
 // moves: what the org still has of the stream comes, or is in the ledger.
-func (c *carrier) rouse(s *laneStream, how Rouse) error {
+func (p *poller) rouse(s *laneStream, how Rouse) error {
 	channel := s.Key.Channel
 	if how == "" || how == RouseNone || s.stats.starving.Load() == nil { // something came meanwhile
 		return nil
 	}
-	c.cfg.Log.Warn().Str("channel", channel).Str("on_starvation", string(how)).Msg("rousing the stream")
+	p.cfg.Log.Warn().Str("channel", channel).Str("on_starvation", string(how)).Msg("rousing the stream")
 	switch how {
 	case RouseResubscribe:
-		return c.src.Resubscribe(channel)
+		return p.src.Resubscribe(channel)
 	case RouseTip:
-		if err := c.src.Halt(channel); err != nil {
+		if err := p.src.Halt(channel); err != nil {
 			return err
 		}
-		c.dropHoles(channel)
-		c.holes = append(c.holes, Hole{Channel: channel, Reason: transform.Starved, Detail: s.stats.starving.Load().String()})
-		return c.src.Restart(channel, Start{Latest: true})
+		p.dropHoles(channel)
+		p.holes = append(p.holes, Hole{Channel: channel, Reason: transform.Starved, Detail: s.stats.starving.Load().String()})
+		return p.src.Restart(channel, Start{Latest: true})
 	default:
-		c.src.Renew()
+		p.src.Renew()
 		return nil
 	}
 }

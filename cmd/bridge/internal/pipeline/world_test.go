@@ -103,7 +103,7 @@ func (w *world) lane(stats *Stats, streams ...Stream) *Lane {
 			w.owner++
 			return &writer{world: w, id: w.owner}, nil
 		},
-		OpenSource: func(_ context.Context, streams []Resume, trace SourceTrace) (Source, error) {
+		OpenSource: func(_ context.Context, _ string, streams []Resume, trace SourceTrace) (Source, error) {
 			if w.onSource != nil {
 				w.onSource(streams)
 			}

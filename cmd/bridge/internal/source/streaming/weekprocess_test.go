@@ -136,7 +136,7 @@ func (p *process) lane(tokens *salesforce.TokenSource, rest *salesforce.Client, 
 		Streams: streams, Positions: w.kafka, Encoder: encoder, Ledger: ledger, DeadLetter: pipeline.DeadLetter{Topic: letters},
 		MaxEvents: w.maxEvents, MaxBytes: w.maxBytes, Stats: p.stats, Log: w.log,
 		OpenWriter: func(context.Context) (pipeline.Writer, error) { return w.kafka.open() },
-		OpenSource: func(_ context.Context, resume []pipeline.Resume, trace pipeline.SourceTrace) (pipeline.Source, error) {
+		OpenSource: func(_ context.Context, _ string, resume []pipeline.Resume, trace pipeline.SourceTrace) (pipeline.Source, error) {
 			subscribed := trace.Subscribed
 			trace.Subscribed = func(channel string, on bool) {
 				if on {
