@@ -36,6 +36,7 @@ var suite = map[string]func(t *testing.T, brokers []string){
 	"DeletedTopic":           testDeleted,
 	"Index":                  testIndex,
 	"Notes":                  testNotes,
+	"Tasks":                  testTasks,
 	"Inherit":                testInherit,
 	"InheritRefuses":         testInheritRefuses,
 	"Generations":            testGenerations,

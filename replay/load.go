@@ -189,7 +189,7 @@ func (s *Store) decodeRecord(lane int32, r *kgo.Record) (Entry, bool, error) {
 		}
 		return Entry{}, false, nil
 	}
-	if strings.HasPrefix(key, indexPrefix) || strings.HasPrefix(key, notePrefix) {
+	if strings.HasPrefix(key, indexPrefix) || strings.HasPrefix(key, notePrefix) || strings.HasPrefix(key, taskPrefix) {
 		org, err := s.decodeBeside(lane, r)
 		switch {
 		case isOurs(err):
@@ -229,11 +229,20 @@ func (s *Store) decodeBeside(lane int32, r *kgo.Record) (org string, err error) 
 		}
 		return org, err
 	}
-	m, err := decodeMoment(string(r.Key), r.Value)
-	if want := s.LaneOf(m.Key); err == nil && m.Key.Org == s.cfg.Org && want != lane {
-		err = &MisplacedKeyError{Topic: s.cfg.Topic, Key: m.Key, Partition: lane, Want: want, Lanes: s.cfg.Lanes, Offset: r.Offset}
+	var of Key
+	if strings.HasPrefix(string(r.Key), taskPrefix) {
+		var t Task
+		t, err = decodeTask(string(r.Key), r.Value)
+		of = t.Key
+	} else {
+		var m Moment
+		m, err = decodeMoment(string(r.Key), r.Value)
+		of = m.Key
 	}
-	return m.Key.Org, err
+	if want := s.LaneOf(of); err == nil && of.Org == s.cfg.Org && want != lane {
+		err = &MisplacedKeyError{Topic: s.cfg.Topic, Key: of, Partition: lane, Want: want, Lanes: s.cfg.Lanes, Offset: r.Offset}
+	}
+	return of.Org, err
 }
 
 func shorten(key []byte) string {

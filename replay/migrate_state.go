@@ -195,6 +195,9 @@ func home(key string, lane int32, lanes int) (int32, error) {
 	case strings.HasPrefix(key, indexPrefix):
 		_, stream, _ := strings.Cut(strings.TrimPrefix(key, indexPrefix), "/")
 		key = streamPrefix + stream
+	case strings.HasPrefix(key, taskPrefix):
+		_, stream, err := taskStream(key)
+		return LaneOf(stream, lanes), err
 	}
 	k, err := ParseKey(key)
 	return LaneOf(k, lanes), err

@@ -122,6 +122,16 @@ type Positions interface {
 
 var _ Positions = (*replay.Store)(nil)
 
+// Tasks is where a lane keeps how far the work with rows has come; *[replay.Store] is
+// one.
+type Tasks interface {
+	// Tasks are those of the lane, behind Load.
+	Tasks(ctx context.Context, lane int32) ([]replay.Task, error)
+	TaskRecord(t replay.Task) *kgo.Record
+}
+
+var _ Tasks = (*replay.Store)(nil)
+
 // Ledger makes the records of the gap ledger; *[transform.Ledger] is one.
 type Ledger interface {
 	Record(ctx context.Context, h *transform.Hole) (*kgo.Record, error)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sfbridge/bridge/replay"
 	"github.com/sfbridge/bridge/transform"
 )
 
@@ -17,16 +18,18 @@ type carrier struct {
 	pollers []*poller
 	committer
 	batches chan Batch
+	desk    *RowDesk
 	putting chan struct{} // of size 1: one poller at a time hands over
 }
 
-func newCarrier(l *Lane, sources []opened, w Writer, holes []Hole) *carrier {
+func newCarrier(l *Lane, sources []opened, w Writer, holes []Hole, tasks []replay.Task) *carrier {
 	c := &carrier{Lane: l, batches: make(chan Batch, 1), putting: make(chan struct{}, 1)}
 	for _, o := range sources {
 		p := &poller{carrier: c, src: o.Source, channels: o.channels}
 		p.holes = slices.DeleteFunc(slices.Clone(holes), func(h Hole) bool { return !slices.Contains(o.channels, h.Channel) })
 		c.pollers = append(c.pollers, p)
 	}
+	c.desk = newRowDesk(c, tasks)
 	c.committer = newCommitter(l, w, c.interrupt)
 	return c
 }
@@ -61,11 +64,14 @@ func (c *carrier) run(ctx, intake context.Context) error {
 		close(c.batches)
 	}()
 	defer c.watched()()
+	worked := c.work(polling, stop)
 	failed := c.consume(ctx, stop)
+	stop()
+	polled = append(polled, worked(), failed)
 	if failed == nil {
 		c.lastSeen(ctx)
 	}
-	return errors.Join(append([]error{failed}, polled...)...)
+	return errors.Join(polled...)
 }
 
 // consume commits what the pollers hand over until they have ended. After a failure
@@ -74,6 +80,10 @@ func (c *carrier) consume(ctx context.Context, stop func()) (failed error) {
 	hourly := time.NewTicker(seenEvery)
 	defer hourly.Stop()
 	for {
+		var rows <-chan *rowOrder
+		if failed == nil && len(c.batches) == 0 { // events go first: rows are not in a hurry
+			rows = c.desk.in
+		}
 		select {
 		case b, open := <-c.batches:
 			if !open {
@@ -83,16 +93,17 @@ func (c *carrier) consume(ctx context.Context, stop func()) (failed error) {
 				failed = c.commit(ctx, b)
 			}
 			if failed != nil {
-				stop()
 				c.giveBack(b.Events)
 			}
+		case o := <-rows:
+			failed = c.take(ctx, o)
 		case <-hourly.C:
 			if failed == nil {
 				failed = c.keepSeen(ctx, seenEvery/2)
 			}
-			if failed != nil {
-				stop()
-			}
+		}
+		if failed != nil {
+			stop()
 		}
 	}
 }

@@ -273,6 +273,11 @@ func (c *committer) fate(ctx context.Context, s *laneStream, ev *transform.Event
 		return fate{kind: filtered, time: meta.Time}, nil
 	}
 	first := len(c.records)
+	if s.overlaps(meta.Object, meta.Time) { // rule 5 of rows
+		for _, r := range records[first:] {
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: InSnapshotHeader, Value: []byte(meta.Object)})
+		}
+	}
 	if c.records = c.wanted(records, first, meta); len(c.records) == first && len(records) > first {
 		return fate{kind: filtered, time: meta.Time}, nil
 	}
@@ -424,6 +429,7 @@ func (c *committer) committed(events []transform.Event) {
 		s := c.l.streams[channel]
 		s.generation = c.generation(s)
 	}
+	c.remember()
 	c.settle()
 	c.learn()
 	for _, s := range c.entered {

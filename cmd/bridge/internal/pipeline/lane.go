@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -32,6 +33,9 @@ type Stream struct {
 	Retention time.Duration
 	// Watch says how the stream is watched for events that do not come.
 	Watch Watch
+	// Begin are the tasks of a stream that begins: one without a position, and not told
+	// to begin where another was.
+	Begin []replay.Task
 	// HaltOnBadEvent halts the stream at an event that cannot become a record;
 	// otherwise the event becomes a dead letter.
 	HaltOnBadEvent bool
@@ -55,6 +59,10 @@ type LaneConfig struct {
 	// is wanted is filtered.
 	Want       func(meta transform.Meta, r *kgo.Record) bool
 	DeadLetter DeadLetter
+	// Rows reads rows beside the sources, and Tasks keeps how far that has come. Both
+	// may be nil: then there are no rows.
+	Rows  RowWorker
+	Tasks Tasks
 	// Ledger makes the records of the gap ledger; nil makes none.
 	Ledger Ledger
 	// Schemas knows which schemas are recorded already; nil records none.
@@ -78,6 +86,7 @@ type Lane struct {
 	cfg     LaneConfig
 	streams map[string]*laneStream
 	backoff *backoff.ExponentialBackOff
+	recent  recent
 	ran     bool // the positions were read, or the process has lived for long: what fails now is not the start
 }
 
@@ -85,8 +94,13 @@ type laneStream struct {
 	Stream
 	stats *StreamStats
 	since since
-	kept  time.Time // until when the position record says that the stream was seen
-	slot  int64     // of the last moment in the stream's index; only the committer uses it
+	// covers is until when rows that were written hold what happened, by object. up is
+	// whether the stream was subscribed in this session. Both begin with the session;
+	// only the committer changes covers then.
+	covers covers
+	up     atomic.Bool
+	kept   time.Time // until when the position record says that the stream was seen
+	slot   int64     // of the last moment in the stream's index; only the committer uses it
 	// instance and generation go with each position. They change between sessions,
 	// and the generation with the first commit behind a refused position.
 	instance   string
@@ -179,7 +193,7 @@ func (l *Lane) session(ctx, intake context.Context) error {
 	}
 	defer l.closing("producer", w.Close)
 
-	resume, holes, err := l.positions(intake, w)
+	resume, holes, tasks, err := l.positions(intake, w)
 	if err != nil {
 		return err
 	}
@@ -196,7 +210,7 @@ func (l *Lane) session(ctx, intake context.Context) error {
 		return err
 	}
 	l.cfg.Log.Info().Int32("lane", l.cfg.Lane).Int("streams", len(resume)).Msg("lane runs")
-	return newCarrier(l, sources, w, holes).run(ctx, intake)
+	return newCarrier(l, sources, w, holes, tasks).run(ctx, intake)
 }
 
 // opened is a source and the channels that it is asked for.
@@ -247,20 +261,24 @@ func (l *Lane) closing(what string, f func(context.Context) error) {
 // through the fenced producer and read back, so that everything that an older
 // owner committed lies before it. With them come the holes of streams that were
 // away for too long.
-func (l *Lane) positions(ctx context.Context, w Writer) ([]Resume, []Hole, error) {
+func (l *Lane) positions(ctx context.Context, w Writer) ([]Resume, []Hole, []replay.Task, error) {
 	b := l.cfg.Positions.Barrier(l.cfg.Lane)
 	if err := w.Commit(ctx, nil, []*kgo.Record{b.Record()}); err != nil {
-		return nil, nil, fmt.Errorf("writing the barrier of lane %d: %w", l.cfg.Lane, err)
+		return nil, nil, nil, fmt.Errorf("writing the barrier of lane %d: %w", l.cfg.Lane, err)
 	}
 	stored, err := l.cfg.Positions.Load(ctx, l.cfg.Lane, b)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the positions of lane %d: %w", l.cfg.Lane, err)
+		return nil, nil, nil, fmt.Errorf("reading the positions of lane %d: %w", l.cfg.Lane, err)
+	}
+	tasks, err := l.loadTasks(ctx)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("reading the tasks of lane %d: %w", l.cfg.Lane, err)
 	}
 	l.ran = true
 	l.cfg.Stats.lives(time.Now())
 	instance, err := l.orgInstance(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	var anew renewal
 	var out []Resume
@@ -272,6 +290,12 @@ func (l *Lane) positions(ctx context.Context, w Writer) ([]Resume, []Hole, error
 			continue
 		}
 		e, ok := stored[s.Key]
+		if !ok {
+			for _, t := range l.begins(s, tasks) {
+				tasks = append(tasks, t)
+				marks = append(marks, l.cfg.Tasks.TaskRecord(t))
+			}
+		}
 		e, fit := l.fit(&anew, s, e, instance)
 		if !fit {
 			continue
@@ -288,14 +312,14 @@ func (l *Lane) positions(ctx context.Context, w Writer) ([]Resume, []Hole, error
 		out = append(out, Resume{Channel: channel, Start: start})
 	}
 	if err := l.renew(ctx, w, &anew); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if len(marks) > 0 { // durable before the first subscription is sent
 		if err := w.Commit(ctx, nil, marks); err != nil {
-			return nil, nil, fmt.Errorf("marking where streams of lane %d begin: %w", l.cfg.Lane, err)
+			return nil, nil, nil, fmt.Errorf("marking where streams of lane %d begin: %w", l.cfg.Lane, err)
 		}
 	}
-	return out, holes, nil
+	return out, holes, tasks, nil
 }
 
 // CometD is the kind of source that subscribes to channels of the streaming API.
@@ -347,6 +371,8 @@ func (l *Lane) trace(kind string) SourceTrace {
 		Subscribed: func(channel string, on bool) {
 			if s, ok := l.streams[channel]; ok {
 				s.stats.setSubscribed(on)
+				s.up.CompareAndSwap(false, on)
+				s.stats.changes.changed()
 				l.cfg.Log.Debug().Str("channel", channel).Bool("subscribed", on).Msg("subscription")
 			}
 		},
@@ -374,6 +400,7 @@ func (l *Lane) haltStream(channel string, why error) {
 		return
 	}
 	s.stats.halt(why.Error())
+	s.stats.changes.changed()
 	l.cfg.Log.Error().Err(why).Str("channel", channel).
 		Msg("stream is halted; its position stays where it is, the other streams go on")
 }

@@ -126,6 +126,11 @@ type StreamStats struct {
 	Records                                              atomic.Uint64
 	Gaps                                                 atomic.Uint64 // entries of the gap ledger
 	Extras                                               atomic.Uint64 // fields kept that the events' schemas lack
+	Rows                                                 atomic.Uint64 // read by query and written
+	RowsLeft                                             atomic.Uint64 // read, and left out for an event that came meanwhile
+	RowsRefused                                          atomic.Uint64 // of Rows, those that became dead letters
+
+	changes changing // subscribed or halted
 
 	received atomic.Int64               // when an event was last taken, in Unix nanoseconds
 	starving atomic.Pointer[Starvation] // nil while nothing is missing
@@ -153,6 +158,7 @@ type StreamState struct {
 	Owned                                                bool // its lane is ours; if not, only the counters say something
 	Received, Produced, DeadLettered, Filtered, Returned uint64
 	InFlight, Records, Gaps, Extras                      uint64
+	Rows, RowsLeft, RowsRefused                          uint64
 	Subscribed                                           bool
 	SubscribedAt, FirstSubscribed                        time.Time // of the present subscription, and of the first in this process
 	Halted                                               string    // why; empty while it runs
@@ -210,6 +216,7 @@ func (st *StreamStats) state(channel string) StreamState {
 		Position: st.position, EventTime: st.eventTime, Committed: st.committed, Seen: st.seen, Starving: st.starving.Load(), fed: st.fed,
 		Produced: st.Produced.Load(), DeadLettered: st.DeadLettered.Load(),
 		Filtered: st.Filtered.Load(), Returned: st.Returned.Load(), Records: st.Records.Load(), Gaps: st.Gaps.Load(), Extras: st.Extras.Load(),
+		Rows: st.Rows.Load(), RowsLeft: st.RowsLeft.Load(), RowsRefused: st.RowsRefused.Load(),
 	}
 	// Received is read last: it grows first, so that the difference is never negative.
 	s.Received = st.Received.Load()
