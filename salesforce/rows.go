@@ -153,21 +153,29 @@ func (r *Reader) Open(ctx context.Context, selection Selection) (Rows, error) {
 	return nil, err
 }
 
-// many counts. An object that takes too long to be counted has many rows.
+// many says whether there are rows enough for a job. An object that takes too long to
+// be counted has many rows.
 func (r *Reader) many(ctx context.Context, selection Selection) (bool, error) {
+	n, err := r.Count(ctx, selection)
+	return n < 0 || n >= r.config.BulkFrom, err
+}
+
+// Count asks how many rows a selection has. It is -1 where Salesforce takes too long to
+// count, or the question is too long.
+func (r *Reader) Count(ctx context.Context, selection Selection) (int, error) {
 	if err := selection.check(); err != nil {
-		return false, err
+		return 0, err
 	}
 	count := selection.query()
 	count.Fields = []string{fieldID}
 	soql, err := count.SOQL()
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	soql = "SELECT COUNT() " + soql[len("SELECT Id "):]
 	ask := r.queryCall(count, soql)
 	if len(ask.path) > maxURI {
-		return true, nil // a job's statement goes in the body
+		return -1, nil // a job's statement goes in the body
 	}
 	attempt := attempts{reader: r}
 	for {
@@ -176,12 +184,12 @@ func (r *Reader) many(ctx context.Context, selection Selection) (bool, error) {
 		var refused *APIError
 		switch {
 		case err == nil:
-			return reply.n >= r.config.BulkFrom, nil
+			return reply.n, nil
 		case errors.As(err, &refused) && refused.Code == codeQueryTimeout:
-			return true, nil
+			return -1, nil
 		}
 		if err := attempt.failed(ctx, err); err != nil {
-			return false, err
+			return 0, err
 		}
 	}
 }

@@ -167,3 +167,36 @@ func BoolLiteral(b bool) Literal { return Literal{text: strconv.FormatBool(b)} }
 
 // NullLiteral is no value.
 func NullLiteral() Literal { return Literal{text: "null"} }
+
+// SOQLCondition is a condition that somebody has written, such as "Region__c = 'EMEA'".
+// It is checked to stay one, whatever it is joined with; Salesforce judges the rest.
+func SOQLCondition(text string) Condition {
+	wrong := func(problem string) Condition {
+		return Condition{err: &ConfigError{Field: "condition", Problem: "is " + quote(text) + ": " + problem, Try: "what stands behind WHERE in a query, without ORDER BY and LIMIT"}}
+	}
+	depth, within := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case within && c == '\\':
+			i++
+		case c == '\'':
+			within = !within
+		case within:
+		case c == '(':
+			depth++
+		case c == ')':
+			if depth--; depth < 0 {
+				return wrong("a parenthesis is closed that was not opened")
+			}
+		}
+	}
+	switch {
+	case strings.TrimSpace(text) == "":
+		return wrong("it is empty")
+	case within:
+		return wrong("a text has no end")
+	case depth > 0:
+		return wrong("a parenthesis is not closed")
+	}
+	return Condition{text: "(" + text + ")"}
+}

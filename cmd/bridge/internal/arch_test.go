@@ -60,9 +60,25 @@ func importTable() []room {
 			third: []string{backoff, zerolog}, testOurs: []string{"..."}, testThird: []string{franz},
 		},
 		{
+			path: "cmd/bridge/internal/source/snapshot", why: "rows are another source, and become events here: what transform makes of events holds for them",
+			ours:  []string{"cmd/bridge/internal/pipeline", "transform", "replay", "salesforce"},
+			third: []string{backoff, zerolog, kgo}, only: map[string][]string{kgo: recordTypes()},
+			testOurs: []string{"..."}, testThird: []string{franz},
+		},
+		{
 			path: "cmd/bridge/internal/backfill", why: "a run is a lane with bounds; which org and which Kafka is the command's matter",
 			ours: []string{"cmd/bridge/internal/pipeline", "transform", "replay"}, third: []string{kgo},
 			only:     map[string][]string{kgo: recordTypes()},
+			testOurs: []string{"..."}, testThird: []string{franz},
+		},
+		{
+			path: "cmd/bridge/internal/fold", why: "it reads the bridge's topics as a consumer does: values by their schema, headers by their names",
+			ours:  []string{"cmd/bridge/internal/pipeline", "transform", "schemas", "salesforce"},
+			third: []string{franz}, testOurs: []string{"..."}, testThird: []string{franz},
+		},
+		{
+			path: "cmd/bridge/internal/audit", why: "it compares rows with what a topic folds to; who reads both is the command's matter",
+			ours:     []string{"cmd/bridge/internal/pipeline", "cmd/bridge/internal/fold", "cmd/bridge/internal/source/snapshot", "salesforce"},
 			testOurs: []string{"..."}, testThird: []string{franz},
 		},
 		{

@@ -67,11 +67,11 @@ func (c *carrier) run(ctx, intake context.Context) error {
 	worked := c.work(polling, stop)
 	failed := c.consume(ctx, stop)
 	stop()
-	polled = append(polled, worked(), failed)
+	rows := worked()
 	if failed == nil {
 		c.lastSeen(ctx)
 	}
-	return errors.Join(polled...)
+	return errors.Join(failed, rows, errors.Join(polled...))
 }
 
 // consume commits what the pollers hand over until they have ended. After a failure

@@ -330,7 +330,9 @@ func (c *committer) enter(ctx context.Context, h *transform.Hole, f *fate) error
 	if c.l.cfg.Ledger == nil {
 		return nil
 	}
-	h.Detected = time.Now()
+	if h.Detected.IsZero() { // a later state of a hole keeps when it was found
+		h.Detected = time.Now()
+	}
 	r, err := c.l.cfg.Ledger.Record(ctx, h)
 	if err != nil {
 		return fmt.Errorf("gap ledger: %w", err)

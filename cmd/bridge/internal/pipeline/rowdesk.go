@@ -116,8 +116,8 @@ func (d *RowDesk) Held(ctx context.Context, read func(ctx context.Context) (Chun
 func (c *carrier) take(ctx context.Context, o *rowOrder) error {
 	ch, err := o.read(o.ctx)
 	if err != nil {
-		o.done <- rowAnswer{err: err}
-		return nil
+		o.done <- rowAnswer{err: err} // it is the worker's
+		return nil                    //nolint:nilerr // and no reason to end the session
 	}
 	if s, ok := c.streams[ch.Channel]; !ok || s.stats.haltedWhy() != "" {
 		o.done <- rowAnswer{err: ErrHalted}

@@ -20,9 +20,9 @@ import (
 //     query is sent: [RowDesk.Subscribed].
 //  2. Rows and events of a record are written by the same committer.
 //  3. From before a query is sent until its rows are durable the records are
-//     remembered that had events committed: [RowDesk.Window].
-//  4. A row whose record had such an event, at the row's time or later, is left out
-//     and read again. One that keeps changing is read while the committer waits:
+//     remembered that had events committed, or rows of another query: [RowDesk.Window].
+//  4. A row whose record had such a one, at the row's time or later, is left out and
+//     read again. One that keeps changing is read while the committer waits:
 //     [RowDesk.Held].
 //  5. An event that comes after the rows of its object, and may be older than they
 //     are, is written with the header [InSnapshotHeader].
@@ -41,7 +41,10 @@ type Row struct {
 	// Modified is the row's time at the org, in whole seconds; of a record that is
 	// gone, zero.
 	Modified time.Time
-	Event    transform.Event
+	// Until is until when the event holds what happened to the record; zero: until the
+	// end of Modified.
+	Until time.Time
+	Event transform.Event
 }
 
 // Chunk is rows of one object of a stream, all read within the window.
@@ -89,9 +92,12 @@ func (s *laneStream) overlaps(object string, at time.Time) bool {
 	return ok && !at.After(until)
 }
 
-// coverUntil is until when a row holds what happened: its second counts whole.
-func coverUntil(modified time.Time) time.Time {
-	return modified.Truncate(time.Second).Add(time.Second - time.Millisecond)
+// until is until when a row holds what happened: its second counts whole.
+func (r *Row) until() time.Time {
+	if r.Modified.IsZero() {
+		return r.Until
+	}
+	return latestOf(r.Until, r.Modified.Truncate(time.Second).Add(time.Second-time.Millisecond))
 }
 
 // commitRows makes the rows of a chunk durable that are not outdated, and returns the
@@ -138,6 +144,7 @@ func (c *committer) commitRows(ctx context.Context, ch *Chunk) (left []string, e
 		c.l.cfg.Stats.well(c.l.cfg.Lane)
 		c.l.cfg.Stats.commit(time.Since(began), len(c.records))
 		s.covers.add(ch.Object, until)
+		c.rememberRows(rows)
 		s.stats.Rows.Add(uint64(len(rows)))
 		s.stats.RowsLeft.Add(uint64(len(left)))
 		return left, nil
@@ -188,7 +195,7 @@ func (c *committer) besides(ctx context.Context, s *laneStream, object string, r
 	}
 	c.records = append(c.records, b.Records...)
 	for _, r := range rows {
-		until = latestOf(until, coverUntil(r.Modified))
+		until = latestOf(until, r.until())
 	}
 	for _, t := range b.Tasks {
 		positions = append(positions, c.l.cfg.Tasks.TaskRecord(t)) // I2
@@ -204,6 +211,15 @@ const coverID = "rows/"
 
 func coverTask(key replay.Key, object string, until time.Time) replay.Task {
 	return replay.Task{Key: key, ID: coverID + object, Object: object, Covers: until, Body: []byte("{}"), Updated: time.Now()}
+}
+
+// rememberRows notes which records had rows in what was committed just now: another
+// task may have asked for them before.
+func (c *committer) rememberRows(rows []*Row) {
+	c.l.recent.commit()
+	for _, r := range rows {
+		c.l.recent.hear([]byte(r.ID), latestOf(r.Modified, r.Until))
+	}
 }
 
 // remember notes which records had events in what was committed just now (rule 3).

@@ -296,6 +296,9 @@ func (st *StreamStats) saw(object string) {
 	}
 }
 
+// Objects are the objects whose events came on a channel, of those that are watched.
+func (s *Stats) Objects(channel string) []string { return s.Stream(channel).seenObjects() }
+
 func (st *StreamStats) seenObjects() []string {
 	st.mu.Lock()
 	defer st.mu.Unlock()

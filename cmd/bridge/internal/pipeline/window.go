@@ -9,9 +9,9 @@ import (
 // the format of keys.
 const idLength = 18
 
-// recent remembers which records had events committed while somebody reads rows: a row
-// that was asked for before an event of its record became durable, and comes after it,
-// may be older than the event.
+// recent remembers which records had events or rows committed while somebody reads rows:
+// a row that was asked for before an event of its record became durable, and comes after
+// it, may be older than the event.
 type recent struct {
 	mu   sync.Mutex
 	now  uint64 // counts commits
@@ -88,7 +88,7 @@ func (r *recent) commit() {
 	r.now++
 }
 
-// hear remembers that an event of a record became durable with this commit.
+// hear remembers that an event or a row of a record became durable with this commit.
 func (r *recent) hear(key []byte, at time.Time) {
 	if len(key) < idLength {
 		return
