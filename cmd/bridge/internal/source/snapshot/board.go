@@ -159,6 +159,9 @@ func (b *board) outcome(ctx context.Context, t *task, err, cause error) error {
 		t.mu.Lock()
 		counts := t.state.Counts
 		t.mu.Unlock()
+		b.mu.Lock()
+		b.changed()
+		b.mu.Unlock()
 		log.Info().Int("rows", counts.Rows).Int("gone", counts.Gone).Int("calls", counts.Calls).Msg("rows are written")
 		return nil
 	case errors.Is(err, pipeline.ErrHalted):
@@ -237,6 +240,9 @@ func (b *board) add(ctx context.Context, channel string, tasks []*task, beside [
 func (b *board) follow(ctx context.Context) error {
 	for ctx.Err() == nil {
 		var signals, holes <-chan struct{}
+		b.mu.Lock()
+		changes := b.changes
+		b.mu.Unlock()
 		if b.w.cfg.Signals != nil {
 			signals = b.w.cfg.Signals.Changed()
 		}
@@ -254,30 +260,50 @@ func (b *board) follow(ctx context.Context) error {
 		select {
 		case <-signals:
 		case <-holes:
+		case <-changes:
 		case <-ctx.Done():
 		}
 	}
 	return nil
 }
 
-// followHoles makes a task of each hole that is to be repaired and has none.
+// followHoles makes a task of the holes of a stream that are to be repaired. While one
+// is under way the others wait, and are then repaired together.
 func (b *board) followHoles(ctx context.Context, key replay.Key) error {
 	if b.w.cfg.Holes == nil || b.w.cfg.Repair(key.Channel) != RepairAuto {
 		return nil
 	}
-	for _, h := range b.w.cfg.Holes.Open(key.Channel) {
-		if b.task(key, repairID(h.ID())) != nil {
-			continue
-		}
-		t := b.w.repair(key, &h)
-		if t == nil {
-			continue
-		}
-		if err := b.add(ctx, key.Channel, []*task{t}, nil, nil, nil); err != nil {
-			return err
+	busy, settled := b.repairs(key)
+	if busy {
+		return nil
+	}
+	holes := slices.DeleteFunc(b.w.cfg.Holes.Open(key.Channel), func(h transform.Hole) bool { return settled[h.ID()] })
+	t := b.w.repair(key, holes)
+	if t == nil {
+		return nil
+	}
+	return b.add(ctx, key.Channel, []*task{t}, nil, nil, nil)
+}
+
+// repairs says whether a repair of a stream is under way, and which holes need none:
+// those that were filled in this session, and those that the org refused to fill, until
+// somebody asks for them.
+func (b *board) repairs(key replay.Key) (busy bool, settled map[string]bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	settled = make(map[string]bool)
+	for k, t := range b.tasks {
+		switch {
+		case k.stream != key || t.kind() != Repair:
+		case t.endedNow():
+			for _, h := range t.state.Holes {
+				settled[h.ID()] = true
+			}
+		default:
+			busy = true
 		}
 	}
-	return nil
+	return busy, settled
 }
 
 func (b *board) task(key replay.Key, id string) *task {

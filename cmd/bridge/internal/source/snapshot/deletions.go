@@ -25,8 +25,10 @@ func (r *run) deletions(ctx context.Context) error {
 		r.p.Ranges = []*idRange{{}}
 	}
 	r.t.mu.Unlock()
-	if err := r.ranges(ctx, REST); err != nil {
-		return err
+	if slices.Contains(r.shape.Form().Columns(), "IsDeleted") { // others have no recycle bin
+		if err := r.ranges(ctx, REST); err != nil {
+			return err
+		}
 	}
 	return r.purged(ctx)
 }
@@ -60,10 +62,11 @@ func (r *run) purged(ctx context.Context) error {
 func (r *run) missing() time.Time {
 	r.t.mu.Lock()
 	defer r.t.mu.Unlock()
-	if h := r.t.state.Hole; h != nil && !h.Detected.IsZero() {
-		return h.Detected
+	until := r.t.state.Begun
+	for _, h := range r.t.state.Holes { // found before the task began
+		until = latest(until, h.Detected)
 	}
-	return r.t.state.Begun
+	return until
 }
 
 // forgotten is what is done where the org does not tell of all deletions since the

@@ -157,7 +157,7 @@ func (w *Worker) askedRepair(key replay.Key, s Signal) (*task, error) {
 		if h.ID() != s.Hole {
 			continue
 		}
-		if t := w.repair(key, &h); t != nil {
+		if t := w.repair(key, []transform.Hole{h}); t != nil {
 			return t, nil
 		}
 		return nil, fmt.Errorf("whose rows the gap %s lacks is not known: name the entities of %s in the configuration", s.Hole, key.Channel)

@@ -93,7 +93,11 @@ func (b *bus) spoil(q *channel, e orgsim.Entry) (payload []byte, keep bool) {
 	if json.Unmarshal(e.Payload, &whole) != nil || json.Unmarshal(whole["ChangeEventHeader"], &header) != nil {
 		panic("history: an event without a header")
 	}
-	switch b.rnd.IntN(6) {
+	kind := b.rnd.IntN(6)
+	if kind == 1 && e.ChangeType != "UPDATE" {
+		kind = 2
+	}
+	switch kind {
 	case 0:
 		q.dropped = b.rnd.IntN(4)
 		header["changeType"], header["recordIds"] = "GAP_OVERFLOW", []string{e.RecordIDs[0][:3] + "000000000000AAA"}

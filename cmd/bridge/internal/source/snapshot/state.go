@@ -45,11 +45,11 @@ const (
 
 // State is what is kept of a task.
 type State struct {
-	Kind     Kind            `json:"kind"`
-	Standing Standing        `json:"standing"`
-	Why      string          `json:"why,omitempty"` // of an end that is not good
-	Hole     *transform.Hole `json:"hole,omitempty"`
-	Parts    []*Part         `json:"parts"`
+	Kind     Kind              `json:"kind"`
+	Standing Standing          `json:"standing"`
+	Why      string            `json:"why,omitempty"` // of an end that is not good
+	Holes    []*transform.Hole `json:"holes,omitempty"`
+	Parts    []*Part           `json:"parts"`
 	// Unsure is what the task could not find out.
 	Unsure string `json:"unsure,omitempty"`
 	Counts
@@ -71,8 +71,10 @@ type Counts struct {
 type Part struct {
 	Object string `json:"object"`
 	// What is asked for: all rows, those that were changed since a time, those of a
-	// condition, or those of ids.
+	// condition, or those of ids. All asks for all rows where the time is that of
+	// deletions alone.
 	Since time.Time `json:"since,omitzero"`
+	All   bool      `json:"all,omitempty"`
 	Where string    `json:"where,omitempty"`
 	IDs   []string  `json:"ids,omitempty"` // that are not read yet
 	ByIDs bool      `json:"by_ids,omitempty"`

@@ -85,12 +85,7 @@ func (b *board) begin(ctx context.Context, t *task) error {
 	}
 	t.state.Begun = time.Now()
 	kept, told := t.kept(), b.w.tell(Started, t.key, t.id, t.state, "")
-	var entries []*transform.Hole
-	if h := t.state.Hole; h != nil {
-		repairing := *h
-		repairing.State = transform.HoleRepairing
-		entries = append(entries, &repairing)
-	}
+	entries := t.state.holes(transform.HoleRepairing, func(was string) string { return was })
 	t.mu.Unlock()
 	return b.keep(ctx, t.key.Channel, []replay.Task{kept}, told, entries)
 }
@@ -149,9 +144,7 @@ func (r *run) enter(ctx context.Context, next phase) error {
 	}
 	kept := r.t.kept() // counts the calls
 	if last {
-		if h := s.filled(); h != nil {
-			entries = append(entries, h)
-		}
+		entries = s.filled()
 		if s.Kind == Repair {
 			kept.Body = nil // the ledger has it
 		}
@@ -169,7 +162,7 @@ func (r *run) enter(ctx context.Context, next phase) error {
 func (r *run) selection(within idRange) salesforce.Selection {
 	s := salesforce.Selection{Form: r.shape.Form(), Range: salesforce.Range{After: within.After, UpTo: within.UpTo}}
 	var conditions []salesforce.Condition
-	if !r.p.Since.IsZero() {
+	if !r.p.Since.IsZero() && (!r.p.All || r.p.Phase == readingDeletions) {
 		conditions = append(conditions, salesforce.Where("SystemModstamp", ">=", salesforce.TimeLiteral(r.p.Since)))
 	}
 	if r.p.Where != "" {
