@@ -33,6 +33,8 @@ BRIDGE_CHAOS_BROKER_KILLS ?= 3
 BRIDGE_CHAOS_FAULTS       ?= 20
 # Weeks of faults in virtual time: about half a second each.
 BRIDGE_LIFE_SEEDS         ?= 10000
+# Random histories of an org whose rows are read: about a tenth of a second each.
+HISTORIES                 ?= 10000
 # A Kafka that answers nothing while events wait.
 BRIDGE_STALL_EVENTS       ?= 1000000
 BRIDGE_STALL_FOR          ?= 10m
@@ -125,9 +127,13 @@ chaos: export BRIDGE_TAKEOVER_RUNS      ?= 50
 chaos: export BRIDGE_REPLAY_EVENTS      ?= 1000000
 chaos: export BRIDGE_REPLAY_KILLS       ?= 30
 chaos: export BRIDGE_REPLAY_TIMES       ?= 200
+# A snapshot while the org changes and the bridge is killed.
+chaos: export BRIDGE_SNAPSHOT_ROWS      ?= 500000
+chaos: export BRIDGE_SNAPSHOT_KILLS     ?= 20
 chaos: ## the long chaos tests: kills against a real Kafka, weeks of faults in virtual time (BRIDGE_CHAOS_SEED=n for another run)
-	$(GO) test -count=1 -timeout 6h -parallel 1 -v -run 'Chaos|Fleet|Takeover|StalledKafka|ReplayIsExactly|ReplayFromTimes' ./integration
+	$(GO) test -count=1 -timeout 6h -parallel 1 -v -run 'Chaos|Fleet|Takeover|StalledKafka|ReplayIsExactly|ReplayFromTimes|TopicEqualsOrg' ./integration
 	BRIDGE_LIFE_SEEDS=$(BRIDGE_LIFE_SEEDS) $(GO) test -count=1 -timeout 4h -run TestAWeek ./cmd/bridge/internal/source/streaming
+	$(GO) test -count=1 -timeout 4h -run TestHistories ./cmd/bridge/internal/source/snapshot -history.count $(HISTORIES)
 
 .PHONY: bench
 bench: ## run the benchmarks (BENCH=Decode for some, BENCHTIME=5s)
