@@ -74,14 +74,19 @@ func (c *carrier) run(ctx, intake context.Context) error {
 	return errors.Join(failed, rows, errors.Join(polled...))
 }
 
+// mostAhead is how many batches of events may go before rows that wait. Rows are not in
+// a hurry, but what is remembered for them grows while they wait.
+const mostAhead = 8
+
 // consume commits what the pollers hand over until they have ended. After a failure
 // it stops them, and takes the rest without committing it.
 func (c *carrier) consume(ctx context.Context, stop func()) (failed error) {
 	hourly := time.NewTicker(seenEvery)
 	defer hourly.Stop()
+	ahead := 0 // batches in a row that went before rows
 	for {
 		var rows <-chan *rowOrder
-		if failed == nil && len(c.batches) == 0 { // events go first: rows are not in a hurry
+		if ahead++; failed == nil && (len(c.batches) == 0 || ahead > mostAhead) {
 			rows = c.desk.in
 		}
 		select {
@@ -96,6 +101,7 @@ func (c *carrier) consume(ctx context.Context, stop func()) (failed error) {
 				c.giveBack(b.Events)
 			}
 		case o := <-rows:
+			ahead = 0
 			failed = c.take(ctx, o)
 		case <-hourly.C:
 			if failed == nil {
