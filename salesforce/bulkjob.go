@@ -214,14 +214,28 @@ func (r *Reader) Jobs(ctx context.Context) ([]Job, error) {
 	return jobs, nil
 }
 
+// abort asks for the end of a job that runs, which is refused to one that has ended
+// meanwhile.
+func (r *Reader) abort(ctx context.Context, path string) error {
+	attempt := attempts{reader: r}
+	for {
+		err := r.json(ctx, call{method: http.MethodPatch, path: path, accept: acceptJSON, body: []byte(`{"state":"Aborted"}`)}, nil)
+		if err == nil {
+			return nil
+		}
+		if err := attempt.failed(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
 // EndJob aborts a job that runs, and deletes it with its results. A job that the
 // org does not know is ended.
 func (r *Reader) EndJob(ctx context.Context, job Job) error {
 	path := jobPath(job.ID, job.APIVersion)
 	var aborted error
 	if job.State.running() {
-		// The job may have ended meanwhile, which is a refusal here, too.
-		aborted = r.json(ctx, call{method: http.MethodPatch, path: path, accept: acceptJSON, body: []byte(`{"state":"Aborted"}`)}, nil)
+		aborted = r.abort(ctx, path)
 	}
 	attempt := attempts{reader: r}
 	for {

@@ -19,7 +19,7 @@ func operation(change string) byte {
 		return 'c'
 	case "DELETE", "GAP_DELETE":
 		return 'd'
-	case "SNAPSHOT":
+	case snapshotRow:
 		return 'r'
 	}
 	return 'u'
@@ -142,7 +142,7 @@ func (e *Encoder) appendSource(dst []byte, ev *Event, ch *channel, cd *codec, ch
 	} else {
 		dst = binary.AppendVarint(dst, at)
 	}
-	dst = s.appendMember(dst, "snapshot", strconv.FormatBool(change == "SNAPSHOT"))
+	dst = s.appendMember(dst, "snapshot", strconv.FormatBool(change == snapshotRow))
 	dst = s.appendMember(dst, "db", e.cfg.OrgID)
 	dst = s.appendMember(dst, "table", e.table(ev, cd))
 	dst = s.appendMember(dst, "channel", ch.name)
@@ -179,12 +179,13 @@ func (s *scan) appendMember(dst []byte, key, text string) []byte {
 }
 
 // appendTransaction writes the transaction that a change is of. Salesforce counts
-// its events, and not those of one entity, so that both orders are that number.
+// its events, and not those of one entity, so that both orders are that number. Rows
+// are of no transaction.
 func (s *scan) appendTransaction(dst []byte) []byte {
 	if s.json {
 		dst = append(dst, `,"transaction":`...)
 	}
-	if s.header == nil || s.slots[s.header.transaction].kind != kindText || s.slots[s.header.sequence].kind != kindNumber {
+	if s.header == nil || s.slots[s.header.transaction].kind != kindText || s.isOfNone(s.header.transaction) || s.slots[s.header.sequence].kind != kindNumber {
 		if s.json {
 			return append(dst, "null"...)
 		}

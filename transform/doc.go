@@ -45,6 +45,12 @@
 // an UPDATE to nulledFields, a diff to diffFields. Nothing is added to
 // changedFields: enriched fields are in the payload and did not change.
 //
+// A SNAPSHOT is a row: a whole record, as a CREATE is, in which null is no value. The
+// lists are what its payload has, and nothing is added to them. A compound field whose
+// parts are all null is null itself, since rows are made of the parts' columns and the
+// CREATE lacks the field. A change with an empty transactionKey is of no transaction:
+// it has no headers and no Debezium transaction that tell its place in one.
+//
 // Unknown keys are [*UnknownFieldError] unless the stream keeps them
 // ([StreamOptions.Extras]). Then the value's schema is Salesforce's with one more
 // field at the end, _extras: a nullable map from the path of each unknown key
@@ -81,8 +87,8 @@
 // In both the lists of the header have the row's names, a compound field as a whole
 // those of all its parts; names of no field stay. recordIds are left out: each
 // record has its own Id, and so a value of its own, and what one event's records
-// take together is bounded. Null in a row still means unchanged unless nulledFields
-// names it. _extras is last, in debezium beside the images.
+// take together is bounded. Null in the row of an UPDATE still means unchanged unless
+// nulledFields names it. _extras is last, in debezium beside the images.
 //
 // Records: a change event becomes one record per id in its recordIds, each keyed
 // by the 18-character id and, without an envelope, each with the whole event as its

@@ -147,6 +147,9 @@ func (e *Encoder) Encode(ctx context.Context, dst []*kgo.Record, ev *Event) ([]*
 		return dst, Meta{}, &EventError{Offset: -1, Reason: "the payload is longer than 1 GiB"}
 	}
 	defer e.shrink()
+	if ch.family == polledRows {
+		ev = withoutPlace(ev)
+	}
 	if e.cfg.Format == Raw {
 		return e.raw(ctx, dst, ev, ch)
 	}
@@ -190,6 +193,7 @@ func (e *Encoder) value(ev *Event, ch *channel, cd *codec) error {
 			return err
 		}
 	}
+	s.closeCompounds()
 	if s.header != nil && s.header.nulls == 0 && s.isUpdate() && s.countListed(listNulled) > 0 {
 		return &FieldError{
 			Path: schemas.HeaderField + ".nulledFields", Field: "nulledFields",

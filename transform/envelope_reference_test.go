@@ -173,7 +173,9 @@ func refDebezium(w *world, out, row, head, event map[string]any, id string) {
 			"CREATE": "c", "UNDELETE": "c", "GAP_CREATE": "c", "GAP_UNDELETE": "c", "SNAPSHOT": "r", "DELETE": "d", "GAP_DELETE": "d",
 			"UPDATE": "u", "GAP_UPDATE": "u", "GAP_OVERFLOW": "u",
 		}[head["changeType"].(string)]
-		transaction = map[string]any{"id": head["transactionKey"], "total_order": head["sequenceNumber"], "data_collection_order": head["sequenceNumber"]}
+		if head["transactionKey"] != "" {
+			transaction = map[string]any{"id": head["transactionKey"], "total_order": head["sequenceNumber"], "data_collection_order": head["sequenceNumber"]}
+		}
 	}
 	source := map[string]any{
 		"version": "1", "connector": "salesforce", "name": testOrg, "ts_ms": at, "snapshot": fmt.Sprint(head["changeType"] == "SNAPSHOT"),

@@ -27,7 +27,7 @@ func (h *Hole) Unfilled() bool { return h.State != HoleRepaired && h.State != Ho
 // HoleReasons are all reasons that are written.
 func HoleReasons() []string {
 	return []string{
-		ReplayRefused, RetentionPassed, Starved, OrgChanged, BusReset, Skipped,
+		ReplayRefused, RetentionPassed, Starved, OrgChanged, BusReset, Skipped, DeletionsForgotten, RowsForEvents,
 		GapEvent.String(), GapWildcard.String(), GapOverflow.String(),
 	}
 }
@@ -40,6 +40,7 @@ const (
 	OrgChanged      = "org_changed"       // the org is another one, or lives elsewhere: its positions began anew
 	BusReset        = "bus_reset"         // what came behind the position does not follow it
 	Skipped         = "skipped"           // somebody set the position to another place, which may lie behind it
+	RowsForEvents   = "rows_for_events"   // a backfill read rows in place of events that the org did not retain
 )
 
 // Hole is one entry of the gap ledger: something that a stream lacks, as far as
@@ -60,15 +61,20 @@ type Hole struct {
 }
 
 // ID is the same for all states of a hole: made from what the hole is, so that
-// finding it again after a crash gives no second entry. Where a starvation ends
-// is not known when it is found, so that is no part of what it is.
+// finding it again after a crash gives no second entry. Where a starvation ends, or a
+// break behind which nothing comes, is not known when it is found, so that is no part of
+// what it is. Where rows stand for
+// events there is no event before, and the time from which on they do takes its place.
 func (h *Hole) ID() string {
-	to := h.ToPosition
-	if h.Reason == Starved {
+	from, to := h.FromPosition, h.ToPosition
+	switch h.Reason {
+	case Starved, ReplayRefused, RetentionPassed:
 		to = ""
+	case RowsForEvents:
+		from = h.FromTime.UTC().Format(time.RFC3339Nano)
 	}
 	sum := sha256.New()
-	for _, part := range []string{h.Org, h.Channel, h.Object, h.Reason, h.ChangeType, h.FromPosition, to} {
+	for _, part := range []string{h.Org, h.Channel, h.Object, h.Reason, h.ChangeType, from, to} {
 		var size [8]byte
 		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
 		sum.Write(size[:])

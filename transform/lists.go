@@ -11,9 +11,12 @@ type given struct {
 }
 
 // isUpdate reports whether the event says that fields of a record changed.
-func (s *scan) isUpdate() bool {
-	return s.header != nil && s.slots[s.header.change].kind == kindText &&
-		string(s.bytes(&s.slots[s.header.change])) == "UPDATE"
+func (s *scan) isUpdate() bool { return s.header != nil && s.changeIs("UPDATE") }
+
+// changeIs compares the type of a change.
+func (s *scan) changeIs(change string) bool {
+	sl := &s.slots[s.header.change]
+	return sl.kind == kindText && string(s.bytes(sl)) == change
 }
 
 // countListed returns how many fields a header list has that we fill.

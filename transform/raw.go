@@ -130,9 +130,11 @@ func (e *Encoder) rawChangeEvent(ctx context.Context, dst []*kgo.Record, ev *Eve
 		at = committed
 	}
 	t := e.putTexts(ev)
-	t.transaction = e.putHeaderText(rawTransaction)
-	t.sequence = e.putRawNumber(rawSequence)
-	t.commit = e.putRawNumber(rawCommitNumber)
+	if !e.scan.isOfNone(rawTransaction) {
+		t.transaction = e.putHeaderText(rawTransaction)
+		t.sequence = e.putRawNumber(rawSequence)
+		t.commit = e.putRawNumber(rawCommitNumber)
+	}
 	meta := Meta{Object: object, ChangeType: change, Time: at, Records: len(e.keys), Gap: e.gap(object, change, at)}
 	tombstone := r.tombstone && meta.Gap == nil
 	if tombstone {

@@ -36,6 +36,9 @@ func (e *Encoder) changeEvent(ctx context.Context, dst []*kgo.Record, ev *Event,
 	if err != nil {
 		return dst, Meta{}, err
 	}
+	if ch.family == polledRows {
+		object = ch.object // two queries of one object are two kinds of records
+	}
 	change, err := e.headerText(h.change, "changeType")
 	if err != nil {
 		return dst, Meta{}, err
@@ -53,9 +56,11 @@ func (e *Encoder) changeEvent(ctx context.Context, dst []*kgo.Record, ev *Event,
 	}
 	e.putID(r)
 	t := e.putTexts(ev)
-	t.transaction = e.putHeaderText(h.transaction)
-	t.sequence = e.putHeaderNumber(h.sequence)
-	t.commit = e.putHeaderNumber(h.commitN)
+	if !e.scan.isOfNone(h.transaction) {
+		t.transaction = e.putHeaderText(h.transaction)
+		t.sequence = e.putHeaderNumber(h.sequence)
+		t.commit = e.putHeaderNumber(h.commitN)
+	}
 
 	meta := Meta{Object: object, ChangeType: change, Time: at, Records: len(e.keys), Extras: len(e.scan.extras)}
 	meta.Gap = e.gap(object, change, at)

@@ -41,6 +41,13 @@ func reference(s *schemas.Schema, payload []byte) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if h, ok := v[schemas.HeaderField].(map[string]any); ok && s.ChangeEvent && h["changeType"] == "SNAPSHOT" {
+		for name, value := range v {
+			if name != schemas.HeaderField && refEmpty(value) {
+				v[name] = nil
+			}
+		}
+	}
 	if s.Extras {
 		v[schemas.ExtrasField] = nil
 		if len(extras) > 0 {
@@ -48,6 +55,15 @@ func reference(s *schemas.Schema, payload []byte) (map[string]any, error) {
 		}
 	}
 	return v, nil
+}
+
+// refEmpty says whether a field of a row has no value, nor any of its parts.
+func refEmpty(v any) bool {
+	m, ok := v.(map[string]any)
+	for _, part := range m {
+		ok = ok && (part == nil || refEmpty(part))
+	}
+	return ok
 }
 
 // refExtras takes what the schema lacks out of a payload and returns it by path.

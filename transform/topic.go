@@ -177,6 +177,7 @@ const (
 	changeEvents
 	pushTopics
 	genericChannels
+	polledRows // by query: rows in the shape of change events
 )
 
 // newChannel tells what the name of a channel says. A PushTopic's filter is no
@@ -197,6 +198,8 @@ func newChannel(name string) (ch *channel, ok bool) {
 		ch.pushTopic = short
 	case "u":
 		ch.family = genericChannels
+	case "query":
+		ch.family, ch.change = polledRows, true
 	default:
 		return nil, false
 	}
@@ -208,6 +211,8 @@ func newChannel(name string) (ch *channel, ok bool) {
 	case genericChannels:
 		ch.short = legalInTopic(ch.short)
 		ch.object = "u." + ch.short
+	case polledRows:
+		ch.object = ch.short
 	}
 	return ch, ok && short != "" && strings.HasPrefix(name, "/")
 }

@@ -78,6 +78,8 @@ func (ch *channel) kind(object string) string {
 		return "the events of /topic/" + ch.pushTopic
 	case genericChannels:
 		return "the events of " + ch.name
+	case polledRows:
+		return "the rows of " + ch.name
 	}
 	return "the platform events " + object
 }

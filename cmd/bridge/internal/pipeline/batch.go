@@ -18,6 +18,9 @@ type Batch struct {
 	Bytes int
 	// Holes are breaks in streams that lie before events of this batch.
 	Holes []Hole
+	// Quiet are breaks behind which nothing has come, though the org was asked for it as
+	// long as it holds a request. They are entered as they are.
+	Quiet []Hole
 	// Entries are for the gap ledger as they are; they move no position.
 	Entries []*transform.Hole
 }
@@ -29,7 +32,8 @@ type Hole struct {
 	Channel string
 	Reason  string // of the ledger
 	Detail  string
-	At      int // index of the batch's first event that can lie behind it
+	At      int  // index of the batch's first event that can lie behind it
+	entered bool // it was Quiet before: the ledger has it
 }
 
 // join appends b to a.
@@ -38,6 +42,7 @@ func (a Batch) join(b Batch) Batch {
 		h.At += len(a.Events)
 		a.Holes = append(a.Holes, h)
 	}
+	a.Quiet = append(a.Quiet, b.Quiet...)
 	a.Entries = append(a.Entries, b.Entries...)
 	a.Events = append(a.Events, b.Events...) // I3: in order
 	a.Bytes += b.Bytes

@@ -26,6 +26,9 @@ func newCarrier(l *Lane, sources []opened, w Writer, holes []Hole, tasks []repla
 	c := &carrier{Lane: l, batches: make(chan Batch, 1), putting: make(chan struct{}, 1)}
 	for _, o := range sources {
 		p := &poller{carrier: c, src: o.Source, channels: o.channels}
+		if o.idle != nil {
+			*o.idle = p.wentIdle
+		}
 		p.holes = slices.DeleteFunc(slices.Clone(holes), func(h Hole) bool { return !slices.Contains(o.channels, h.Channel) })
 		c.pollers = append(c.pollers, p)
 	}

@@ -85,6 +85,7 @@ func (c *committer) commit(ctx context.Context, b Batch) error {
 	for _, h := range b.Holes {
 		c.holes[h.Channel] = h
 	}
+	b.Entries = c.quiet(b)
 	tooLarge := make(map[int]error) // by event, found by earlier tries of this commit
 	for {
 		err := c.encodeAll(ctx, b.Events, tooLarge)
@@ -120,6 +121,26 @@ func (c *committer) commit(ctx context.Context, b Batch) error {
 		c.committed(b.Events)
 		return nil
 	}
+}
+
+// quiet makes entries of holes behind which nothing has come, and returns all of the
+// batch's. An event that comes later lies behind a hole that the ledger has.
+func (c *committer) quiet(b Batch) []*transform.Hole {
+	entries := b.Entries
+	for _, h := range b.Quiet {
+		s, ok := c.l.streams[h.Channel]
+		if !ok {
+			continue
+		}
+		position, at := s.stats.reached()
+		entries = append(entries, &transform.Hole{
+			Org: s.Key.Org, Channel: h.Channel, Reason: h.Reason, Detail: h.Detail, State: transform.HoleOpen,
+			FromPosition: position, FromTime: at, ToTime: time.Now(),
+		})
+		h.entered, h.At = true, 0
+		c.holes[h.Channel] = h
+	}
+	return entries
 }
 
 // write commits records and positions as one unit, and lets it be seen that it is
@@ -318,8 +339,10 @@ func (c *committer) cross(ctx context.Context, s *laneStream, ev *transform.Even
 	if !ok || at < h.At || c.filled[ev.Channel] || ev.Position == "" {
 		return nil
 	}
-	if err := c.enter(ctx, c.hole(s, h, ev, f.time), f); err != nil {
-		return err
+	if !h.entered {
+		if err := c.enter(ctx, c.hole(s, h, ev, f.time), f); err != nil {
+			return err
+		}
 	}
 	c.filled[ev.Channel] = true
 	return nil

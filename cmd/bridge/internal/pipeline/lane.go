@@ -217,6 +217,7 @@ func (l *Lane) session(ctx, intake context.Context) error {
 type opened struct {
 	Source
 	channels []string
+	idle     *func() // to be called when the org had nothing more
 }
 
 // open opens a source for each kind that the streams have. Those that could be opened
@@ -228,11 +229,19 @@ func (l *Lane) open(ctx context.Context, resume []Resume) (out []opened, _ error
 		kinds[kind] = append(kinds[kind], r)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		src, err := l.cfg.OpenSource(ctx, kind, kinds[kind], l.trace(kind))
-		if err != nil {
+		o := opened{idle: new(func())}
+		trace := l.trace(kind)
+		current := trace.Idle
+		trace.Idle = func() {
+			current()
+			if then := *o.idle; then != nil {
+				then()
+			}
+		}
+		var err error
+		if o.Source, err = l.cfg.OpenSource(ctx, kind, kinds[kind], trace); err != nil {
 			return out, err
 		}
-		o := opened{Source: src}
 		for _, r := range kinds[kind] {
 			o.channels = append(o.channels, r.Channel)
 		}

@@ -30,6 +30,7 @@ type poller struct {
 	garbled   time.Time                          // when the last of them came
 	asking    atomic.Pointer[context.CancelFunc] // ends the call of Next that is under way
 	orders    orders                             // of the watchdog
+	idle      bool                               // the org had nothing more since holes were found
 }
 
 // poll asks the source until intake ends or the policy says so.
@@ -49,6 +50,9 @@ func (p *poller) poll(ctx, intake context.Context) error {
 		if err := p.obey(ctx); err != nil {
 			return err
 		}
+		if !p.tellQuiet(ctx) {
+			return nil
+		}
 		b, err := p.src.Next(asking)
 		if len(b.Events) > 0 {
 			p.malformed = 0
@@ -66,6 +70,26 @@ func (p *poller) poll(ctx, intake context.Context) error {
 		}
 	}
 	return nil
+}
+
+// wentIdle notes that the org has nothing more. A hole that was found shall not wait for
+// an event to be known: what it took away may be read from rows.
+func (p *poller) wentIdle() {
+	if len(p.holes) > 0 {
+		p.idle = true
+		p.src.Wake()
+	}
+}
+
+// tellQuiet hands over holes behind which nothing comes.
+func (p *poller) tellQuiet(ctx context.Context) bool {
+	if !p.idle || len(p.holes) == 0 {
+		p.idle = false
+		return true
+	}
+	quiet := p.holes
+	p.idle, p.holes = false, nil
+	return p.put(ctx, Batch{Quiet: quiet})
 }
 
 // interruptible returns a context that interrupt ends.

@@ -155,7 +155,9 @@ func (p *poller) obey(ctx context.Context) error {
 // joins says whether b can become part of a batch that waits. Entries are written
 // behind the events of their batch, and an event that comes later may be the end
 // of the very hole: the last state of a hole must be the last that was known.
-func (a *Batch) joins(b Batch) bool { return len(a.Entries) == 0 || len(b.Events) == 0 }
+func (a *Batch) joins(b Batch) bool {
+	return len(a.Entries)+len(a.Quiet) == 0 || len(b.Events) == 0
+}
 
 // rouse does what the stream's on_starvation says. Whatever it is, no position
 // moves: what the org still has of the stream comes, or is in the ledger.

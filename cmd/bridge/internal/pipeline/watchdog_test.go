@@ -379,7 +379,7 @@ func TestEntryIsNotOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		l := w.lane(&Stats{}, stream(accounts))
-		c := newCarrier(l, []opened{{newSource(w, nil, l.trace(CometD)), []string{accounts}}}, nil, nil, nil)
+		c := newCarrier(l, []opened{{Source: newSource(w, nil, l.trace(CometD)), channels: []string{accounts}}}, nil, nil, nil)
 		events, entry := Batch{Events: make([]transform.Event, 2)}, Batch{Entries: []*transform.Hole{{Channel: accounts}}}
 		put := func(b Batch) {
 			if !c.put(t.Context(), b) {

@@ -61,6 +61,7 @@ type history struct {
 	method   Method
 	parallel int
 	latest   bool // where streams begin
+	restless bool // one record changes all the time
 	latency  int  // milliseconds of a request, at most
 
 	mu     sync.Mutex
@@ -74,15 +75,42 @@ func TestHistories(t *testing.T) {
 	if n == 0 {
 		n = seedsOfARun
 	}
+	var sum lived
 	for seed := *historyFirst; seed < *historyFirst+n; seed++ {
 		var faults []string
-		synctest.Test(t, func(t *testing.T) { faults = newHistory(t, seed).run(t) })
+		synctest.Test(t, func(t *testing.T) {
+			h := newHistory(t, seed)
+			faults = h.run(t)
+			sum.add(h)
+		})
 		for _, f := range faults[:min(len(faults), 5)] {
 			t.Errorf("history %d: %s", seed, f)
 		}
 		if t.Failed() {
 			t.Fatalf("again: go test ./cmd/bridge/internal/source/snapshot -run TestHistories -history.first %d -history.count 1 -history.log", seed)
 		}
+	}
+	t.Logf("%d histories: %d records, of them %d rows, %d late events, %d states of gaps; commits were held %d times", n, sum.records, sum.rows, sum.late, sum.gaps, sum.holds)
+	if n >= seedsOfARun && (sum.rows == 0 || sum.late == 0 || sum.gaps == 0 || sum.holds == 0) {
+		t.Error("something that is to be tested did not happen")
+	}
+}
+
+// lived is what histories had in them.
+type lived struct{ records, rows, gaps, late, holds int }
+
+func (l *lived) add(h *history) {
+	l.holds += int(h.held) //nolint:gosec // a small count
+	for _, r := range h.topics.all() {
+		switch {
+		case r.Topic == "gaps":
+			l.gaps++
+		case header(r, pipeline.SnapshotHeader) != "":
+			l.rows++
+		case header(r, pipeline.InSnapshotHeader) != "":
+			l.late++
+		}
+		l.records++
 	}
 }
 
@@ -100,7 +128,7 @@ func newHistory(t *testing.T, seed uint64) *history {
 		h.method = Bulk
 	}
 	h.parallel += h.rnd.IntN(2)
-	h.latest = h.rnd.IntN(2) == 0
+	h.latest, h.restless = h.rnd.IntN(2) == 0, h.rnd.IntN(5) == 0
 	if h.rnd.IntN(2) == 0 {
 		h.latency = 300
 	}
@@ -123,6 +151,9 @@ func newHistory(t *testing.T, seed uint64) *history {
 	}
 	gap := []float64{0, 0, 0.03, 0.1}[h.rnd.IntN(4)]
 	h.bus = newBus(org, rnd(3), gap)
+	if h.restless {
+		h.bus.prompt = 500
+	}
 	h.topics = newTopics(rnd(4), []float64{0, 0.02}[h.rnd.IntN(2)])
 	h.holes = &ledgerHoles{h: h}
 	return h
@@ -150,6 +181,9 @@ func (h *history) run(t *testing.T) []string {
 		for range 1 + h.rnd.IntN(4) {
 			h.step()
 			h.bus.pull()
+		}
+		if h.restless {
+			h.fidget()
 		}
 		if kills > 0 && time.Now().After(nextKill) {
 			kills--
@@ -183,17 +217,21 @@ func (h *history) run(t *testing.T) []string {
 // rest waits until nothing is left to do.
 func (h *history) rest() string {
 	deadline := time.Now().Add(3 * time.Hour)
+	calm := time.Now() // since when; a hole may be found once the bus has had nothing for two minutes
 	for {
 		at, busy, err := h.topics.standing()
+		if busy || !h.bus.quiet(at) || !h.holes.none() {
+			calm = time.Now()
+		}
 		switch {
 		case err != nil:
 			return err.Error()
-		case !busy && h.bus.quiet(at) && h.holes.none():
+		case time.Since(calm) > 5*time.Minute:
 			return ""
 		case time.Now().After(deadline):
 			return fmt.Sprintf("it does not come to rest: positions %v, tasks %v, open holes %v", at, busy, !h.holes.none())
 		}
-		time.Sleep(time.Second) //nolint:forbidigo // virtual time
+		time.Sleep(5 * time.Second) //nolint:forbidigo // virtual time
 	}
 }
 

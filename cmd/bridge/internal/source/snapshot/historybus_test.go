@@ -21,6 +21,8 @@ type bus struct {
 	org *orgsim.Org
 	rnd *rand.Rand
 	gap float64 // chance that an event is replaced
+	// prompt is how many events there are, about, to one that is late by much.
+	prompt int
 
 	mu      sync.Mutex
 	taken   int                 // entries of the org's ledger that are on the bus
@@ -41,7 +43,7 @@ type busEntry struct {
 }
 
 func newBus(org *orgsim.Org, rnd *rand.Rand, gap float64) *bus {
-	b := &bus{org: org, rnd: rnd, gap: gap, taken: org.LedgerLen(), queues: make(map[string]*channel), arrived: make(chan struct{})}
+	b := &bus{org: org, rnd: rnd, gap: gap, taken: org.LedgerLen(), prompt: 12, queues: make(map[string]*channel), arrived: make(chan struct{})}
 	for _, object := range historyObjects() {
 		b.queues[channelOf(object)] = &channel{}
 	}
@@ -63,7 +65,7 @@ func (b *bus) pull() {
 			continue
 		}
 		late := time.Duration(b.rnd.IntN(400)) * time.Millisecond
-		switch b.rnd.IntN(12) {
+		switch b.rnd.IntN(b.prompt) {
 		case 0:
 			late = time.Duration(b.rnd.IntN(20)) * time.Second
 		case 1:
@@ -155,11 +157,12 @@ type subscription struct {
 	refused map[string]bool
 	begun   bool
 	late    time.Duration // until the channels are subscribed
+	awake   chan struct{} // of size 1
 	latest  []string      // channels that begin with what comes after that
 }
 
 func (b *bus) subscribe(resume []pipeline.Resume, trace pipeline.SourceTrace, late time.Duration) *subscription {
-	s := &subscription{b: b, trace: trace, at: make(map[string]int), refused: make(map[string]bool), late: late}
+	s := &subscription{b: b, trace: trace, at: make(map[string]int), refused: make(map[string]bool), late: late, awake: make(chan struct{}, 1)}
 	for _, r := range resume {
 		s.place(r.Channel, r.Start)
 		if r.Start.Latest {
@@ -220,12 +223,18 @@ func (s *subscription) Next(ctx context.Context) (pipeline.Batch, error) {
 		if len(out.Events) > 0 {
 			return out, nil
 		}
-		var timer <-chan time.Time
-		if !next.IsZero() {
+		hold := time.Now().Add(110 * time.Second)
+		timer := time.After(time.Until(hold))
+		if !next.IsZero() && next.Before(hold) {
 			timer = time.After(time.Until(next))
 		}
 		select {
 		case <-timer:
+			if !time.Now().Before(hold) {
+				s.trace.Idle()
+			}
+		case <-s.awake:
+			return pipeline.Batch{}, nil
 		case <-arrived:
 		case <-ctx.Done():
 			return pipeline.Batch{}, ctx.Err()
@@ -268,9 +277,14 @@ func (s *subscription) Halt(channel string) error {
 	return nil
 }
 
-func (s *subscription) Resubscribe(string) error    { return nil }
-func (s *subscription) Renew()                      {}
-func (s *subscription) Wake()                       {}
+func (s *subscription) Resubscribe(string) error { return nil }
+func (s *subscription) Renew()                   {}
+func (s *subscription) Wake() {
+	select {
+	case s.awake <- struct{}{}:
+	default:
+	}
+}
 func (s *subscription) Close(context.Context) error { return nil }
 
 // pause waits, and says whether ctx lasted as long.

@@ -97,6 +97,16 @@ func (h *history) hurry(object string) {
 	}
 }
 
+// fidget changes the oldest record of each object.
+func (h *history) fidget() {
+	for _, object := range historyObjects() {
+		if len(h.ids[object]) > 0 {
+			done(h.org.Update(object, h.ids[object][0], orgsim.Fields{fieldOf(object, 1): h.value()}))
+		}
+	}
+	h.bus.pull()
+}
+
 // alike makes the same change to several records, which gives one event.
 func (h *history) alike(object string) {
 	var ids []string

@@ -49,7 +49,7 @@ func (b *board) progress() (out []Progress) {
 	for _, t := range b.tasks {
 		t.mu.Lock()
 		if s := t.state; !s.ended() && len(s.Parts) > 0 {
-			p := s.part()
+			p := s.Current()
 			out = append(out, Progress{Channel: t.key.Channel, Task: t.id, Kind: s.Kind, Object: p.Object, Standing: s.Standing, Rows: s.Rows, Read: p.Read, Total: p.Total})
 		}
 		t.mu.Unlock()

@@ -30,6 +30,8 @@ func mutants() map[string]mutant {
 			"!h.at.Before(modified.Truncate(time.Second))", "h.at.Truncate(time.Second).After(modified)"},
 		"rule 4: rows of another task do not count": {rows,
 			"c.l.recent.hear([]byte(r.ID), latestOf(r.Modified, r.Until))", "_ = r"},
+		"a hole behind which nothing comes is not entered": {"cmd/bridge/internal/pipeline/poller.go",
+			"p.idle = true", "p.idle = false"},
 		"rule 5: late events are not marked": {rows,
 			"return ok && !at.After(until)", "return ok && at.After(until)"},
 	}

@@ -65,7 +65,7 @@ func (w *Worker) tell(kind NoticeType, key replay.Key, id string, s *State, why 
 	}
 	n := Notice{Type: kind, Org: key.Org, Channel: key.Channel, Task: id, Kind: s.Kind, Counts: s.Counts, Why: why}
 	if len(s.Parts) > 0 {
-		p := s.part()
+		p := s.Current()
 		n.Object, n.Total = p.Object, p.Total
 	}
 	return []*kgo.Record{n.record(w.cfg.NoticesTopic)}

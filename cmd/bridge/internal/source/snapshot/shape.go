@@ -63,7 +63,7 @@ func NewShape(ctx context.Context, cfg ShapeConfig) (*Shape, error) {
 	if problem != "" {
 		return nil, &ObjectError{Org: cfg.Org, Object: object, Problem: "of the schema of " + event + " " + problem, Try: "a newer version of the bridge"}
 	}
-	form, err := salesforce.NewForm(salesforce.FormConfig{Describe: described, Fields: schema.body})
+	form, err := salesforce.NewForm(salesforce.FormConfig{Describe: described, Fields: schema.body, Nulls: true})
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ func widget() *oneObject {
 			salesforce.Field{Name: "F__c", Type: "string"}, salesforce.Field{Name: "Scan__c", Type: "base64"}),
 		schema: `{"name":"F__c","type":["null","string"],"doc":"","default":null},{"name":"Scan__c","type":["null","string"],"doc":"","default":null},` +
 			`{"name":"Secret__c","type":["null","string"],"doc":"","default":null},` + compound("Spot__c", "", "Location", "Latitude", "Longitude"),
+		rest: `"F__c":null,"Spot__Latitude__s":null,"Spot__Longitude__s":null`, csv: map[string]string{"F__c": "", "Spot__Latitude__s": "", "Spot__Longitude__s": ""},
 	}
 }
 
@@ -64,20 +65,23 @@ func TestLeft(t *testing.T) {
 	if len(left) != 2 || left[0].Name != "Scan__c" || left[1].Name != "Secret__c" || !strings.Contains(left[1].Why, "may not see") {
 		t.Errorf("left: %+v", left)
 	}
-	ev := shape.Event(row(`{"F__c":null,"Spot__c":{"Latitude":null,"Longitude":null}}`))
 	encoders := newEncoders(t, client)
-	for w, want := range map[way]string{
-		{transform.JSON, schemas.EventEnvelope}: `"nulledFields":[],"diffFields":[],"changedFields":["F__c","Spot__c"]},"F__c":null,"Spot__c":null}`,
-		{transform.JSON, schemas.FlatEnvelope}:  `{"Id":"` + shapeID + `","F__c":null,"Spot__Latitude__s":null,"Spot__Longitude__s":null,`,
-		{transform.Raw, schemas.EventEnvelope}:  string(ev.Payload),
-	} {
-		if r, _ := encoders.record(t, w, ev); !strings.Contains(string(r.Value), want) {
-			t.Errorf("%s: %s\nwant %s", w, r.Value, want)
+	for how, rows := range bothReaders(t, client, shape, func(time.Duration) {}) {
+		ev := shape.Event(rows[0])
+		for w, want := range map[way]string{
+			{transform.JSON, schemas.EventEnvelope}:    `"nulledFields":[],"diffFields":[],"changedFields":["F__c","Spot__c"]},"F__c":null,"Spot__c":null}`,
+			{transform.JSON, schemas.FlatEnvelope}:     `{"Id":"` + shapeID + `","F__c":null,"Spot__Latitude__s":null,"Spot__Longitude__s":null,`,
+			{transform.JSON, schemas.DebeziumEnvelope}: `"after":{"Id":"` + shapeID + `","F__c":null,"Spot__Latitude__s":null,"Spot__Longitude__s":null},`,
+			{transform.Raw, schemas.EventEnvelope}:     string(ev.Payload),
+		} {
+			if r, _ := encoders.record(t, w, ev); !strings.Contains(string(r.Value), want) {
+				t.Errorf("%s: %s: %s\nwant %s", how, w, r.Value, want)
+			}
 		}
-	}
-	flat, _ := encoders.record(t, way{transform.JSON, schemas.FlatEnvelope}, ev)
-	if want := `"_changedFields":["F__c","Spot__Latitude__s","Spot__Longitude__s"]`; !strings.Contains(string(flat.Value), want) {
-		t.Errorf("flat: %s\nwant %s", flat.Value, want)
+		flat, _ := encoders.record(t, way{transform.JSON, schemas.FlatEnvelope}, ev)
+		if want := `"_changedFields":["F__c","Spot__Latitude__s","Spot__Longitude__s"]`; !strings.Contains(string(flat.Value), want) {
+			t.Errorf("%s: flat: %s\nwant %s", how, flat.Value, want)
+		}
 	}
 
 	org.fields[1].Type = "quaternion" // a part of Spot__c

@@ -34,8 +34,8 @@ func (s *State) summary() string {
 	return text
 }
 
-// part is the one at work; the last, if none is.
-func (s *State) part() *Part {
+// Current is the part at work; the last, if none is.
+func (s *State) Current() *Part {
 	for _, p := range s.Parts {
 		if p.Phase != finished {
 			return p
@@ -64,7 +64,7 @@ func (b *board) do(ctx context.Context, t *task) error {
 		return err
 	}
 	for t.standing() == Running {
-		r := &run{b: b, t: t, p: t.state.part(), rereading: make(chan struct{}, 1)}
+		r := &run{b: b, t: t, p: t.state.Current(), rereading: make(chan struct{}, 1)}
 		var err error
 		if r.shape, err = NewShape(ctx, ShapeConfig{Client: b.w.cfg.Client, Org: t.key.Org, Channel: t.key.Channel, Object: r.p.Object}); err != nil {
 			return fmt.Errorf("what rows of %s look like: %w", r.p.Object, err)
@@ -137,7 +137,7 @@ func (r *run) enter(ctx context.Context, next phase) error {
 	s := r.t.state
 	var entries []*transform.Hole
 	kind := NoticeType("")
-	last := next == finished && s.part().Phase == finished
+	last := next == finished && s.Current().Phase == finished
 	if last {
 		s.Standing, s.Ended = Done, time.Now()
 		kind = TaskDone
@@ -229,7 +229,9 @@ func (r *run) present(row salesforce.Row, asked time.Time) (pipeline.Row, bool) 
 	if row.Deleted {
 		return r.gone(row, asked)
 	}
-	return pipeline.Row{ID: row.ID, Modified: row.Modstamp, Event: r.shape.Event(row)}, true
+	ev := r.shape.Event(row)
+	ev.ReceivedAt = time.Now()
+	return pipeline.Row{ID: row.ID, Modified: row.Modstamp, Event: ev}, true
 }
 
 // either is the event of a row, or of its deletion if it is not there.
@@ -245,7 +247,9 @@ func (r *run) gone(row salesforce.Row, asked time.Time) (pipeline.Row, bool) {
 	if at.IsZero() { // it is not there; when it went is not known
 		at, until = asked, time.Now().Add(skew)
 	}
-	return pipeline.Row{ID: row.ID, Modified: row.Modstamp, Until: until, Event: r.shape.Deletion(row.ID, at)}, true
+	ev := r.shape.Deletion(row.ID, at)
+	ev.ReceivedAt = time.Now()
+	return pipeline.Row{ID: row.ID, Modified: row.Modstamp, Until: until, Event: ev}, true
 }
 
 // again reads the rows anew that were left out, while there are more than so many.
