@@ -175,6 +175,20 @@ func (f *folded) differs(org *orgsim.Org) (faults []string) {
 	return faults
 }
 
+// compareDelays logs how late events were during the snapshot and how late they are
+// without one, for as many seconds as BRIDGE_SNAPSHOT_CALM asks for. Kills would hide it.
+func (f *folded) compareDelays(t *testing.T, kills int) {
+	t.Helper()
+	calm := fromEnv(t, "BRIDGE_SNAPSHOT_CALM", 0)
+	if kills > 0 || calm == 0 {
+		return
+	}
+	p50, p99, n := f.late()
+	<-time.After(time.Duration(calm) * time.Second)
+	plain50, plain99, m := f.late()
+	t.Logf("delay from commit to reader: during the snapshot p50 %s p99 %s (%d events), without p50 %s p99 %s (%d events)", p50, p99, n, plain50, plain99, m)
+}
+
 // equals waits until the topic is what the org has.
 func (f *folded) equals(t *testing.T, p *process, org *orgsim.Org) {
 	t.Helper()
@@ -249,7 +263,8 @@ func fromEnv(t *testing.T, name string, instead int) int {
 
 // A snapshot is taken while the org changes 200 times a second, and the bridge is killed
 // again and again: in the end the topic is what the org has. BRIDGE_SNAPSHOT_ROWS,
-// _KILLS and _READER (rest or bulk) ask for the long form.
+// _KILLS and _READER (rest or bulk) ask for the long form, and without kills _CALM for a
+// comparison of delays.
 func TestTopicEqualsOrg(t *testing.T) {
 	n, kills := fromEnv(t, "BRIDGE_SNAPSHOT_ROWS", 8000), fromEnv(t, "BRIDGE_SNAPSHOT_KILLS", 3)
 	reader := os.Getenv("BRIDGE_SNAPSHOT_READER")
@@ -277,6 +292,8 @@ func TestTopicEqualsOrg(t *testing.T) {
 	changed := make(chan error, 1)
 	go func() { changed <- c.run(ctx, 200) }()
 	p, began := s.start(t), time.Now()
+	f.until(t, p, "the first row", func() bool { return f.count() > 0 })
+	f.late()
 	for i := range kills {
 		f.until(t, p, fmt.Sprintf("%d rows before kill %d", (i+1)*n/(kills+1), i+1), func() bool { return f.count() >= (i+1)*n/(kills+1) })
 		p.kill(t)
@@ -284,6 +301,7 @@ func TestTopicEqualsOrg(t *testing.T) {
 	}
 	f.until(t, p, "the end of the snapshot", f.ended)
 	took := time.Since(began)
+	f.compareDelays(t, kills)
 	stop()
 	if err := <-changed; err != nil {
 		t.Fatal(err)
