@@ -66,6 +66,11 @@ func importTable() []room {
 			testOurs: []string{"..."}, testThird: []string{franz},
 		},
 		{
+			path: "cmd/bridge/internal/source/polling", why: "rows that are asked for again and again are a source; their schema is made here, from what the org says of the object",
+			ours:     []string{"cmd/bridge/internal/pipeline", "transform", "replay", "salesforce", "schemas"},
+			testOurs: []string{"..."}, testThird: []string{franz},
+		},
+		{
 			path: "cmd/bridge/internal/backfill", why: "a run is a lane with bounds; which org and which Kafka is the command's matter",
 			ours: []string{"cmd/bridge/internal/pipeline", "transform", "replay"}, third: []string{kgo},
 			only:     map[string][]string{kgo: recordTypes()},

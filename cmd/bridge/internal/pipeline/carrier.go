@@ -25,11 +25,15 @@ type carrier struct {
 func newCarrier(l *Lane, sources []opened, w Writer, holes []Hole, tasks []replay.Task) *carrier {
 	c := &carrier{Lane: l, batches: make(chan Batch, 1), putting: make(chan struct{}, 1)}
 	for _, o := range sources {
-		p := &poller{carrier: c, src: o.Source, channels: o.channels}
+		p := &poller{carrier: c, src: o.Source, channels: o.channels, alone: make(map[string]Hole)}
 		if o.idle != nil {
 			*o.idle = p.wentIdle
 		}
-		p.holes = slices.DeleteFunc(slices.Clone(holes), func(h Hole) bool { return !slices.Contains(o.channels, h.Channel) })
+		for _, h := range holes {
+			if slices.Contains(o.channels, h.Channel) {
+				p.found(h)
+			}
+		}
 		c.pollers = append(c.pollers, p)
 	}
 	c.desk = newRowDesk(c, tasks)

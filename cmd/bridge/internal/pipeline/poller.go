@@ -30,7 +30,10 @@ type poller struct {
 	garbled   time.Time                          // when the last of them came
 	asking    atomic.Pointer[context.CancelFunc] // ends the call of Next that is under way
 	orders    orders                             // of the watchdog
-	idle      bool                               // the org had nothing more since holes were found
+	// alone are the holes behind which nothing has come yet, by channel, and idle says
+	// that the org had nothing more.
+	alone map[string]Hole
+	idle  bool
 }
 
 // poll asks the source until intake ends or the policy says so.
@@ -57,6 +60,12 @@ func (p *poller) poll(ctx, intake context.Context) error {
 		if len(b.Events) > 0 {
 			p.malformed = 0
 			p.receive(&b)
+			for i := range b.Events {
+				if len(p.alone) == 0 {
+					break
+				}
+				delete(p.alone, b.Events[i].Channel)
+			}
 			b.Holes, p.holes = append(b.Holes, p.holes...), nil
 			if !p.put(ctx, b) {
 				p.giveBack(b.Events)
@@ -75,7 +84,7 @@ func (p *poller) poll(ctx, intake context.Context) error {
 // wentIdle notes that the org has nothing more. A hole that was found shall not wait for
 // an event to be known: what it took away may be read from rows.
 func (p *poller) wentIdle() {
-	if len(p.holes) > 0 {
+	if len(p.alone) > 0 {
 		p.idle = true
 		p.src.Wake()
 	}
@@ -83,13 +92,16 @@ func (p *poller) wentIdle() {
 
 // tellQuiet hands over holes behind which nothing comes.
 func (p *poller) tellQuiet(ctx context.Context) bool {
-	if !p.idle || len(p.holes) == 0 {
-		p.idle = false
+	if !p.idle {
 		return true
 	}
-	quiet := p.holes
-	p.idle, p.holes = false, nil
-	return p.put(ctx, Batch{Quiet: quiet})
+	p.idle = false
+	var quiet []Hole
+	for channel, h := range p.alone {
+		quiet = append(quiet, h)
+		p.dropHoles(channel)
+	}
+	return len(quiet) == 0 || p.put(ctx, Batch{Quiet: quiet})
 }
 
 // interruptible returns a context that interrupt ends.
@@ -190,11 +202,18 @@ func (p *poller) restart(channel string, why error) error {
 	p.cfg.Log.Error().Err(why).Str("channel", channel).Bool("earliest", s.OnExpired.Earliest).Bool("latest", s.OnExpired.Latest).
 		Msg("the org refuses the stored position: events before the earliest that it retains are lost to the stream; it goes on by on_expired")
 	p.dropHoles(channel) // one that was seen at the start is this one
-	p.holes = append(p.holes, Hole{Channel: channel, Reason: transform.ReplayRefused, Detail: why.Error()})
+	p.found(Hole{Channel: channel, Reason: transform.ReplayRefused, Detail: why.Error()})
 	return p.src.Restart(channel, s.OnExpired)
+}
+
+// found notes a hole of a stream.
+func (p *poller) found(h Hole) {
+	p.holes = append(p.holes, h)
+	p.alone[h.Channel] = h
 }
 
 // dropHoles forgets what was found of a stream and is not handed on yet.
 func (p *poller) dropHoles(channel string) {
+	delete(p.alone, channel)
 	p.holes = slices.DeleteFunc(p.holes, func(h Hole) bool { return h.Channel == channel })
 }

@@ -175,7 +175,7 @@ func (p *poller) rouse(s *laneStream, how Rouse) error {
 			return err
 		}
 		p.dropHoles(channel)
-		p.holes = append(p.holes, Hole{Channel: channel, Reason: transform.Starved, Detail: s.stats.starving.Load().String()})
+		p.found(Hole{Channel: channel, Reason: transform.Starved, Detail: s.stats.starving.Load().String()})
 		return p.src.Restart(channel, Start{Latest: true})
 	default:
 		p.src.Renew()
