@@ -111,14 +111,15 @@ func (p *Producer) unreachable(err error, doing string) error {
 	return &UnreachableError{Brokers: p.brokers, Doing: doing, Within: p.sinceStart(), Err: err}
 }
 
-// watch remembers the last error that a broker connection met, and how long the
-// brokers' quotas made the client wait. The client bears both silently, so that
-// without it a timeout could not say why.
+// watch remembers the last error that a broker connection met, how many there were,
+// and how long the brokers' quotas made the client wait. The client bears all of it
+// silently, so that without it a timeout could not say why.
 type watch struct {
 	mu        sync.Mutex
 	err       error
 	throttled time.Duration
 	until     time.Time // when the brokers' last wish is met
+	dialled   int       // connections that were made
 }
 
 var (
@@ -130,6 +131,11 @@ var (
 // OnBrokerConnect is called by the client after each dial and login.
 func (w *watch) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
 	w.note(err)
+	if err == nil {
+		w.mu.Lock()
+		w.dialled++
+		w.mu.Unlock()
+	}
 }
 
 // OnBrokerRead is called by the client after each response.
@@ -160,6 +166,12 @@ func (w *watch) last() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err
+}
+
+func (w *watch) connections() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dialled
 }
 
 func (w *watch) waited() time.Duration {

@@ -58,6 +58,12 @@ type TopicConfig struct {
 	Settings map[string]string
 }
 
+// Place is a partition.
+type Place struct {
+	Topic     string
+	Partition int32
+}
+
 // Config is what Open needs.
 type Config struct {
 	// Client holds the options of the connection: seed brokers, TLS, SASL,
@@ -68,6 +74,10 @@ type Config struct {
 	// every instance that may own this lane, and different between lanes.
 	TransactionalID string
 	Delivery        Delivery
+	// Positions is where the positions of this transactional id go, if they go to
+	// one place. What a torn transaction has left open there is ended before Open
+	// returns: later, the coordinator may have forgotten how it ended.
+	Positions Place
 	// TransactionTimeout bounds a Commit, and is what the broker is told:
 	// after it, the broker aborts a transaction on its own. At most the
 	// broker's transaction.max.timeout.ms. Default 60 s, at least 1 s.
@@ -76,7 +86,8 @@ type Config struct {
 	// waiting for requests in flight, the abort, the answer to an end
 	// request that is under way. Default 5 s.
 	Grace time.Duration
-	// OpenTimeout bounds Open. Default 30 s.
+	// OpenTimeout bounds Open, except while it ends a torn transaction: that is
+	// bounded by TransactionTimeout. Default 30 s.
 	OpenTimeout time.Duration
 	Topics      TopicConfig
 	// Special has what differs for single topics, by name.

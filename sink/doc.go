@@ -63,6 +63,8 @@
 //	broker refuses a record for another reason   *RejectedError         reopen     permanent for those records
 //	brokers answer, and do not get done in time  *StalledError          reopen     back off, open again
 //	the transaction was refused and aborted      *AbortedError          reopen     open again, commit again
+//	a transaction is open that has ended, and    *TornError             reopen     an operator ends it: see below
+//	nobody knows how
 //	the caller's context ended                   ctx's error, wrapped   reopen     as it likes
 //	Commit after Close, or after an error        ErrClosed              reopen     open again
 //
@@ -126,11 +128,43 @@
 //	INVALID_RECORD, INVALID_TIMESTAMP, POLICY_VIOLATION, ...  *RejectedError        reopen   reopen until it is taken, red probe        invalid-record
 //	CORRUPT_MESSAGE                                           *RejectedError        reopen   reopen, the batch again                    corrupt
 //	UNKNOWN_SERVER_ERROR to records                           *RejectedError        reopen   reopen, the batch again                    server-error
+//	nothing: it tore the last transaction as it restarted     none                  usable   nothing: the producer ends it as it ended  torn; torn
+//	the same, in the positions: the next owner ends it        none                  usable   nothing: the producer ends it as it ended  torn; torn-positions
+//	the same, and its owner is about to end it                none                  usable   nothing: opening waits for that            torn; torn-waits
+//	the same, and its owner died as it ended it               none                  usable   nothing: the next owner ends it likewise    torn; torn-finished
+//	the same, and nobody knows how it ended                   *TornError            reopen   waits, red: an operator ends it            torn-unknown; torn-unknown
 //
 // A disk that is full is provoked by a limit for the size of the broker's files. A
 // broker whose only directory of data is full stops itself, and is then one that does
-// not answer; with several, the partitions of that directory lose their leader. If it
-// dies between its yes to a commit and the transaction's marker, Kafka 4.3.1 can
-// forget the marker at its start, with one node at least: readers then stand before
-// it until an operator ends it (kafka-transactions.sh find-hanging, abort).
+// not answer; with several, the partitions of that directory lose their leader.
+//
+// # Torn transactions
+//
+// A coordinator of Kafka 4.3.1 that comes back looks for the leaders of a transaction's
+// partitions before it knows them, takes them for deleted and skips their markers, in
+// some of the partitions or all; the transaction counts as complete then. It was seen
+// where the only broker of a cluster was killed, one transaction in about four kills with
+// eight producers at work, and not where there are others. The next transaction of the same
+// id that meets such a partition ends what is open there with its own outcome: lost, or
+// doubled. So this package
+//
+//   - waits, before it begins a transaction, until the coordinator regards the last one
+//     as complete. That costs one request; the broker would make the records wait as
+//     long, and longer, since it looks again less often;
+//   - asks DescribeProducers for what its producer id has open, in the topics of the
+//     last transaction if a broker was connected to since, in each topic before it is
+//     first written to, and in Config.Positions before the older owner is fenced;
+//   - ends what it finds with the transaction's outcome, by a transaction of these
+//     partitions without records. The outcome is what the coordinator says as long as it
+//     remembers, which is until it gives out the next producer id; after that it is the
+//     marker behind the transaction's records in the partition of the positions, if
+//     transactions have epochs of their own (transaction.version 2). If neither tells,
+//     nothing is begun: *TornError.
+//
+// It needs Read on a topic to ask for it, and Kafka 3.0. Without them it does not ask,
+// and writes as if nothing were open. A process that is killed between the two requests
+// that end such a transaction leaves that to the next owner, which finishes it before it
+// takes over, or refuses to open if nobody knows the outcome. What it cannot prevent is
+// that nobody comes within Config.TransactionTimeout, or without Config.Positions: the
+// brokers, or the next owner, abort it then.
 package sink

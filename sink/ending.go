@@ -16,10 +16,16 @@ type producerID struct {
 }
 
 // begin begins a transaction, if there are any.
-func (p *Producer) begin(ctx context.Context) error {
+func (p *Producer) begin(ctx context.Context, positions []*kgo.Record) error {
 	const doing = "beginning a transaction"
 	if p.cfg.Delivery != ExactlyOnce {
 		return nil
+	}
+	if err := p.makeWhole(ctx, positions); err != nil {
+		if is[*TornError](err) {
+			return err
+		}
+		return p.explained(ctx, err, looking)
 	}
 	if err := p.cl.BeginTransaction(); err != nil {
 		return p.typed(err, "", doing)
@@ -146,6 +152,7 @@ func (p *Producer) endTransaction(ctx context.Context, how kgo.TransactionEndTry
 			}
 		}
 	}
+	p.whole.due = true
 	_, err := within(ctx, p, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, p.cl.EndTransaction(ctx, how)
 	})

@@ -210,6 +210,36 @@ func (e *AbortedError) Error() string {
 
 func (e *AbortedError) Unwrap() error { return e.Err }
 
+// TornError says that a transaction has ended and is still open in a partition, and
+// that this producer cannot end it there as it ended elsewhere. Nothing was begun: the
+// next transaction with that partition would end it as itself, which loses its records
+// or makes them come twice.
+type TornError struct {
+	TransactionalID string
+	Topic           string
+	Partition       int32
+	ProducerID      int64
+	Offset          int64  // of the transaction's first record in the partition
+	Outcome         string // "commit" or "abort"; "" if it is not known
+	Why             string // it cannot be ended
+	Err             error  // may be nil
+}
+
+func (e *TornError) Error() string {
+	outcome := "nobody knows whether it was committed"
+	if e.Outcome != "" {
+		outcome = "its outcome is " + e.Outcome
+	}
+	why := e.Why
+	if e.Err != nil {
+		why += ": " + e.Err.Error()
+	}
+	return fmt.Sprintf("a transaction of %q has ended and is still open in partition %d of topic %q, from offset %d on (producer id %d); %s, and %s; try: kafka-transactions.sh find-hanging shows it; compare the records from there on with those of the other topics at that time; then give them up with kafka-transactions.sh abort --topic %s --partition %d --start-offset %d, and set the position back if they were to be kept",
+		e.TransactionalID, e.Partition, e.Topic, e.Offset, e.ProducerID, outcome, why, e.Topic, e.Partition, e.Offset)
+}
+
+func (e *TornError) Unwrap() error { return e.Err }
+
 // ConfigError says which option Open cannot work with.
 type ConfigError struct {
 	Field string // field of Config, or "Client"
@@ -229,7 +259,7 @@ func Retryable(err error) bool {
 	}
 	// Judged by the innermost cause, whatever it is wrapped in: reopening
 	// cannot help while an ACL is missing.
-	if is[*AuthorizationError](err) || is[*AuthenticationError](err) || is[*ConfigError](err) || is[*RecordTooLargeError](err) {
+	if is[*AuthorizationError](err) || is[*AuthenticationError](err) || is[*ConfigError](err) || is[*RecordTooLargeError](err) || is[*TornError](err) {
 		return false
 	}
 	if e, ok := errors.AsType[*TopicError](err); ok {

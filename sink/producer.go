@@ -26,8 +26,9 @@ type Producer struct {
 	// alone names topics whose broker refused a batch that should have fit:
 	// their records are sent one by one, so that the one at fault is known.
 	alone  map[string]bool
-	open   *delivery      // of the transaction that is under way, or the last one
-	id     producerID     // that the transaction under way is written with
+	open   *delivery  // of the transaction that is under way, or the last one
+	id     producerID // that the transaction under way is written with
+	whole  whole
 	began  time.Time      // of the call that is under way
 	calls  sync.WaitGroup // of the client that may have been left behind
 	failed error          // why no further Commit is taken
@@ -49,6 +50,8 @@ func Open(ctx context.Context, cfg Config) (*Producer, error) {
 		topics: make(map[string]Topic),
 		alone:  make(map[string]bool),
 		began:  time.Now(),
+		id:     producerID{-1, -1},
+		whole:  whole{doubts: make(map[string]bool)},
 	}
 	opts, err := p.options()
 	if err != nil {
@@ -90,12 +93,11 @@ func (p *Producer) fence(ctx context.Context, pinged <-chan error) error {
 	case <-octx.Done():
 		err = octx.Err()
 	}
-	var id int64
 	if err == nil {
-		id, _, err = p.cl.ProducerID(octx)
+		err = p.takeOver(octx)
 	}
 	switch {
-	case err == nil && id < 0:
+	case err == nil && p.id.id < 0:
 		// The client takes a broker that cannot give out producer ids for an
 		// old one and goes on without: records would be written outside of
 		// any transaction.

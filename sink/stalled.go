@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // explained is err with its type, and with what the brokers say of themselves if
@@ -36,6 +37,9 @@ func (p *Producer) stalled(ctx context.Context, err error, doing string) error {
 	actx, cancel := context.WithTimeout(ctx, p.cfg.Grace)
 	defer cancel()
 	topics := p.open.topics()
+	if len(topics) == 0 { // nothing was begun: it waited for the last transaction
+		topics = p.whole.touched
+	}
 	why := "they say no reason: see the brokers' logs"
 	details, lerr := p.list(actx, topics)
 	if said := p.ailment(actx, details, topics); lerr == nil && said != "" {
@@ -54,9 +58,11 @@ func (d *delivery) topics() []string {
 		return nil
 	}
 	var names []string
-	for i, r := range slices.Concat(d.records, d.positions) {
-		if i == 0 || r.Topic != names[len(names)-1] {
-			names = append(names, r.Topic)
+	for _, rs := range [][]*kgo.Record{d.records, d.positions} {
+		for _, r := range rs {
+			if len(names) == 0 || r.Topic != names[len(names)-1] {
+				names = append(names, r.Topic)
+			}
 		}
 	}
 	slices.Sort(names)

@@ -105,11 +105,8 @@ func (p *Producer) lookUp(ctx context.Context, names map[string]bool) error {
 		if errors.Is(err, kerr.TopicAuthorizationFailed) {
 			return p.undescribable(ctx, want, err)
 		}
-		if err != nil && waits != nil && ctx.Err() != nil {
-			return waits // they answered, until the time was over
-		}
 		if err != nil {
-			return p.typed(err, "", "looking up topics")
+			return answered(ctx, waits, p.typed(err, "", "looking up topics"))
 		}
 		absent, pending, err := sortOut(details, want)
 		if err != nil {
@@ -122,10 +119,8 @@ func (p *Producer) lookUp(ctx context.Context, names map[string]bool) error {
 			doubted++ // somebody may have created it a moment ago
 		} else if len(absent) > 0 && !created {
 			var err error
-			if created, err = p.create(ctx, absent, names); err != nil && waits != nil && ctx.Err() != nil {
-				return waits
-			} else if err != nil {
-				return err
+			if created, err = p.create(ctx, absent, names); err != nil {
+				return answered(ctx, waits, err)
 			}
 		}
 		// Created, but not known to every broker yet, or without a leader.
@@ -138,6 +133,15 @@ func (p *Producer) lookUp(ctx context.Context, names map[string]bool) error {
 			return waits
 		}
 	}
+}
+
+// answered prefers what the brokers said that there is to wait for over the end of the
+// wait.
+func answered(ctx context.Context, waits, err error) error {
+	if waits != nil && ctx.Err() != nil {
+		return waits
+	}
+	return err
 }
 
 // notListed says what a topic that may be created waits for.
@@ -271,6 +275,7 @@ func (p *Producer) remember(ctx context.Context, details kadm.TopicDetails, name
 	topics := make([]Topic, len(names))
 	for i, name := range names {
 		topics[i] = Topic{Name: name, Partitions: len(details[name].Partitions)}
+		p.whole.doubts[name] = true
 	}
 	return p.describe(ctx, names, topics)
 }

@@ -27,7 +27,7 @@ func (p *Producer) commit(ctx context.Context, records, positions []*kgo.Record)
 		if e != nil {
 			return e, nil // nothing was begun
 		}
-		if err := p.begin(bounded); err != nil {
+		if err := p.begin(bounded, positions); err != nil {
 			return nil, p.ended(ctx, err)
 		}
 		fail := p.produce(bounded, records, positions)
@@ -205,6 +205,7 @@ func (p *Producer) send(ctx context.Context, records, positions []*kgo.Record) *
 	defer stop()
 	d := &delivery{records: records, positions: positions, stop: stop, acked: make(map[string]int32)}
 	p.open = d
+	p.whole.touched = d.topics()
 	one := func(r *kgo.Record, rctx context.Context) {
 		// Set in every commit: the client keeps the context of the first
 		// attempt, which has ended by now, and would fail the record for it.

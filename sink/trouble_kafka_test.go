@@ -41,6 +41,13 @@ func kafkaTroubles() map[string]map[string]func(t *testing.T, c *kafkatest.Clust
 			"id-forgotten": kafkaIDForgotten,
 			"disk-full":    kafkaDiskFull,
 		},
+		"trusting": {
+			"torn":           kafkaTorn,
+			"torn-positions": kafkaTornPositions,
+			"torn-finished":  kafkaTornFinished,
+			"torn-waits":     kafkaTornWaits,
+			"torn-unknown":   kafkaTornUnknown,
+		},
 		"three": {
 			"leader-killed":      kafkaLeaderKilled,
 			"coordinator-killed": kafkaCoordinatorKilled,
@@ -65,6 +72,9 @@ func TestTroubleOnKafka(t *testing.T) {
 		"forgetful": {
 			kafkatest.Property("transactional.id.expiration.ms", "1500"),
 			kafkatest.Property("transaction.remove.expired.transaction.cleanup.interval.ms", "200"),
+		},
+		"trusting": { // it takes records that are in no transaction of the coordinator
+			kafkatest.Property("transaction.partition.verification.enable", "false"),
 		},
 		"three": {
 			kafkatest.Nodes(3),

@@ -35,6 +35,7 @@ func refusals() map[string]func(t *testing.T) {
 		"topic-kept-deleted":  both(testTopicNotCreated),
 		"topic-replaced":      both(testTopicReplaced),
 		"positions-deleted":   both(testPositionsDeleted),
+		"torn-unknown":        testTornUnknown,
 	}
 }
 

@@ -31,6 +31,7 @@ func passing() map[string]func(t *testing.T) {
 		"sequence-alone":       alone(kerr.OutOfOrderSequenceNumber),
 		"producer-alone":       alone(kerr.UnknownProducerID),
 		"coordinator-on-start": testOpenWaits,
+		"torn":                 testTorn,
 	}
 }
 

@@ -161,7 +161,7 @@ func (l *Lane) distrust(err error) {
 // taken up from happened before it: then the position means something else now. Of
 // a stream that jumped meanwhile nothing is concluded.
 func (c *committer) follows(s *laneStream, ev *transform.Event, at time.Time) error {
-	if s.resumed.IsZero() || at.IsZero() || ev.Position == "" {
+	if s.source() != CometD || s.resumed.IsZero() || at.IsZero() || ev.Position == "" {
 		return nil
 	}
 	before := s.resumed

@@ -33,8 +33,9 @@ const (
 	UnknownOutcome  Condition = "unknown outcome" // the position topic knows
 	KafkaRefused    Condition = "kafka refused"   // missing rights, missing topic
 	Fenced          Condition = "fenced"
-	PositionsBad    Condition = "positions bad" // positions topic or a position in it is not as it must be
-	Stopped         Condition = "stopped"       // we were asked to
+	Torn            Condition = "torn transaction" // one that ended is still open in a partition: only an operator can end it
+	PositionsBad    Condition = "positions bad"    // positions topic or a position in it is not as it must be
+	Stopped         Condition = "stopped"          // we were asked to
 	Unforeseen      Condition = "unforeseen"
 )
 
@@ -96,7 +97,7 @@ func Decide(c Condition, starting bool) Decision {
 		return Decision{Action: HaltStream}
 	case KafkaTransient:
 		return at(Decision{Exit, ExitEnvironment}, Decision{Action: Reopen})
-	case UnknownOutcome:
+	case UnknownOutcome, Torn:
 		return Decision{Action: Reopen}
 	case KafkaRefused:
 		return at(Decision{Exit, ExitEnvironment}, Decision{Action: Reopen})
@@ -142,6 +143,8 @@ func classifySink(err error) (Condition, bool) {
 		return RecordTooLarge, true
 	case isType[*sink.UnknownOutcomeError](err):
 		return UnknownOutcome, true
+	case isType[*sink.TornError](err):
+		return Torn, true
 	case isType[*sink.AuthorizationError](err), isType[*sink.AuthenticationError](err),
 		isType[*sink.TopicError](err), isType[*sink.RejectedError](err):
 		return KafkaRefused, true

@@ -194,7 +194,9 @@ func (h *history) run(t *testing.T) []string {
 					h.step()
 					h.bus.pull()
 				}
-				if h.bus.expire() {
+				at, _, err := h.topics.standing()
+				must(t, err)
+				if h.bus.expire(at) {
 					h.log.Info().Msg("history: events expired")
 				}
 			}

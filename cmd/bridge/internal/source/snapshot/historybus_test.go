@@ -118,13 +118,18 @@ func (b *bus) spoil(q *channel, e orgsim.Entry) (payload []byte, keep bool) {
 	return text, true
 }
 
-// expire lets the bus forget all but the last of what is on it, and says whether there
-// was any.
-func (b *bus) expire() bool {
+// expire lets the bus forget all but the last of what is on the channels that somebody
+// has a position of, and says whether there was any. A stream without a position is not
+// refused one; that its time was too long ago is told by the retention, which a history
+// is too short for.
+func (b *bus) expire(at map[string]string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	some := false
-	for _, q := range b.queues {
+	for name, q := range b.queues {
+		if at[name] == "" {
+			continue
+		}
 		due := 0
 		for due < len(q.entries) && !q.entries[due].due.After(time.Now()) {
 			due++
