@@ -83,7 +83,7 @@ func newSite(tb testing.TB, name string, brokers []string, channels ...string) *
 	s.registry = registry.URL
 	s.settings = map[string]string{
 		"client_id": orgsim.DefaultApp(nil).ClientID, "username": orgsim.DefaultUser().Username,
-		"private_key": "${file:client.key}", "start": "earliest", "delivery": "exactly_once", "lanes": "2", "log": "info",
+		"private_key": "${file:client.key}", "start": "earliest", "delivery": "exactly_once", "lanes": "2", "log": "info", "snapshot": "never",
 	}
 	s.replaceOrg(tb, func(*orgsim.Config) {})
 	return s
@@ -156,6 +156,9 @@ log:
 		strings.Join(s.brokers, ", "), s.kafka, s.registry, s.prefix, s.settings["delivery"], s.settings["lanes"], s.ops, s.settings["log"], s.extra)
 	for _, c := range s.channels {
 		fmt.Fprintf(&b, "  - channel: %s\n    start: %s\n", c, s.settings["start"])
+		if strings.HasPrefix(c, "/data/") {
+			fmt.Fprintf(&b, "    snapshot: %s\n", s.settings["snapshot"])
+		}
 	}
 	path := filepath.Join(s.dir, s.file)
 	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {

@@ -78,7 +78,7 @@ func (r *routed) created(t *testing.T) []string {
 	var out []string
 	for _, name := range listed.Names() {
 		rest, ours := strings.CutPrefix(name, r.prefix+".")
-		if ours && !slices.Contains([]string{"positions", "gaps", "schema-changes"}, rest) {
+		if ours && !slices.Contains([]string{"positions", "gaps", "schema-changes", "signals", "notifications"}, rest) {
 			out = append(out, rest)
 		}
 	}

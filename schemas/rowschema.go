@@ -139,10 +139,10 @@ func (w *rowText) field(f Column, path string) error {
 	if !legalName(f.Name) {
 		return &SchemaError{Path: path + f.Name, Reason: "no legal name of a field"}
 	}
-	branch, doc := "", ""
+	branch, doc := "", "Data:"
 	switch shared := w.compound(f); {
 	case shared != "":
-		doc = "Data:" + shared
+		doc += shared
 		if shared == "Switchable_PersonName" {
 			branch = `"string",`
 		}

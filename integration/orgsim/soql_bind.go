@@ -211,7 +211,7 @@ func (q *query) orderings() error {
 			return nil // an id decides alone
 		}
 		q.byID = 0
-		q.order = append(q.order, sortKey{o, through(hops, col.get)})
+		q.order = append(q.order, sortKey{o, through(hops, col.get), col.kind == idKind || col.kind == Lookup})
 		if col.kind == idKind && len(hops) == 0 {
 			return nil
 		}

@@ -10,6 +10,7 @@ import (
 type sortKey struct {
 	ordering
 	get func(r *record) any
+	ids bool // ids are in the order in which > compares them
 }
 
 // compare orders two values; nulls come first, whatever the direction, unless the
@@ -22,7 +23,14 @@ func (k sortKey) compare(x, y any) int {
 		}
 		return n
 	}
-	n := compareStored(x, y)
+	var n int
+	if k.ids {
+		a, _ := x.(string)
+		b, _ := y.(string)
+		n = strings.Compare(a, b)
+	} else {
+		n = compareStored(x, y)
+	}
 	if k.desc {
 		n = -n
 	}

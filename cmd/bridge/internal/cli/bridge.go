@@ -13,6 +13,8 @@ import (
 
 	"github.com/sfbridge/bridge/cmd/bridge/internal/config"
 	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
+	"github.com/sfbridge/bridge/cmd/bridge/internal/source/polling"
+	"github.com/sfbridge/bridge/cmd/bridge/internal/source/snapshot"
 	"github.com/sfbridge/bridge/cmd/bridge/internal/source/streaming"
 	"github.com/sfbridge/bridge/replay"
 	"github.com/sfbridge/bridge/salesforce"
@@ -34,16 +36,18 @@ type bridge struct {
 	alone bool
 	fail  failpoints // of a build for tests
 
-	org       *org
-	kafka     []kgo.Opt
-	store     *replay.Store
-	catalog   *schemas.Catalog
-	registry  *schemas.Registry // of the values; nil if they have no schema there
-	keys      *schemas.Registry // of the keys; nil likewise
-	topics    transform.Topics  // of all lanes
-	history   *pipeline.SchemaHistory
-	allowance atomic.Pointer[allowance]
-	gaps      openGaps
+	org      *org
+	kafka    []kgo.Opt
+	store    *replay.Store
+	catalog  *schemas.Catalog
+	registry *schemas.Registry // of the values; nil if they have no schema there
+	keys     *schemas.Registry // of the keys; nil likewise
+	topics   transform.Topics  // of all lanes
+	history  *pipeline.SchemaHistory
+	budget   atomic.Pointer[callBudget]
+	gaps     openGaps
+	signals  signalFeed
+	worker   atomic.Pointer[snapshot.Worker] // nil before the bridge runs
 }
 
 // open reaches everything that the configuration names, in the order in which
@@ -119,9 +123,17 @@ func (b *bridge) close() {
 // run carries events until intake ends or the policy says so.
 func (b *bridge) run(ctx, intake context.Context) error {
 	lanes := b.lanes()
+	b.budget.Store(b.newBudget())
+	worker, err := b.rowWorker(intake)
+	if err != nil {
+		return err
+	}
+	b.worker.Store(worker)
+	b.tellUnknownEntities()
 	dog := b.watchdog()
 	defer b.watching(intake, dog)()
 	defer b.followingGaps(intake)()
+	defer b.followingSignals(intake)()
 	return b.takenOver(b.assignment(lanes).Run(ctx, intake, func(ctx, intake context.Context, lane int32) error {
 		l, err := b.lane(lane, lanes[lane], dog)
 		if err != nil {
@@ -145,9 +157,9 @@ func (b *bridge) lanes() map[int32][]pipeline.Stream {
 // stream is a configured stream as a lane wants it.
 func (b *bridge) stream(s config.Stream) pipeline.Stream {
 	return pipeline.Stream{
-		Key: replay.Key{Org: b.org.id, Channel: s.Channel}, Start: start(s.Start), OnExpired: onExpired(s.OnExpired),
+		Key: replay.Key{Org: b.org.id, Channel: s.Channel}, Source: sourceKind(s), Start: start(s.Start), OnExpired: onExpired(s.OnExpired),
 		HaltOnBadEvent: s.OnBadEvent == config.BadEventHalt, HaltOnUnknownField: s.OnUnknownField == config.UnknownFieldHalt,
-		Retention: s.Retention, Watch: watch(s),
+		Retention: s.Retention, Watch: watch(s), Begin: b.beginnings(s),
 	}
 }
 
@@ -179,6 +191,7 @@ func (b *bridge) lane(lane int32, streams []pipeline.Stream, dog *pipeline.Watch
 	where := &whereabouts{rest: b.org.rest, log: b.log}
 	return pipeline.NewLane(pipeline.LaneConfig{
 		Lane: lane, Streams: streams, Positions: b.store, Encoder: encoder, Ledger: ledger, Schemas: b.history,
+		Rows: b.worker.Load().Run, Tasks: b.store,
 		DeadLetter: pipeline.DeadLetter{Topic: b.cfg.DeadLetter.Topic},
 		MaxEvents:  b.cfg.Batch.MaxEvents, MaxBytes: b.cfg.Batch.MaxBytes,
 		Owner: b.instance(), Stats: b.stats, Log: b.log, Watchdog: dog, OrgInstance: where.ask,
@@ -191,7 +204,11 @@ func (b *bridge) lane(lane int32, streams []pipeline.Stream, dog *pipeline.Watch
 
 // openSource opens a session of one kind of source.
 func (b *bridge) openSource(kind string, where *whereabouts, resume []pipeline.Resume, trace pipeline.SourceTrace) (pipeline.Source, error) {
-	if kind != pipeline.CometD {
+	switch kind {
+	case pipeline.CometD:
+	case polling.Kind:
+		return b.openPolling(resume, trace)
+	default:
 		return nil, fmt.Errorf("there is no source of kind %q", kind)
 	}
 	cfg := b.streaming()
@@ -204,6 +221,7 @@ func (b *bridge) producer(ctx context.Context, lane int32) (*sink.Producer, erro
 	if b.metrics != nil {
 		cfg.Client = append(cfg.Client, laneMetrics(b.metrics, lane))
 	}
+	cfg.Positions = sink.Place{Topic: b.cfg.Name + ".positions", Partition: lane}
 	cfg.Client = b.fail.producer(cfg.Client, b.cfg.Name+".positions")
 	return sink.Open(ctx, cfg)
 }
@@ -214,7 +232,8 @@ func (b *bridge) producing(transactionalID string) sink.Config {
 	if b.cfg.Delivery == config.AtLeastOnce {
 		delivery = sink.AtLeastOnce
 	}
-	t := b.cfg.Topics
+	t, special := b.cfg.Topics, b.tellingTopics()
+	special[b.gapsTopic()], special[b.schemaChangesTopic()] = b.ledgerTopic(), b.ledgerTopic()
 	return sink.Config{
 		Client:             slices.Clone(b.kafka),
 		TransactionalID:    transactionalID,
@@ -224,7 +243,7 @@ func (b *bridge) producing(transactionalID string) sink.Config {
 		Topics: sink.TopicConfig{
 			Create: t.Create, Partitions: t.Partitions, ReplicationFactor: t.ReplicationFactor, Settings: t.Settings,
 		},
-		Special: map[string]sink.TopicConfig{b.gapsTopic(): b.ledgerTopic(), b.schemaChangesTopic(): b.ledgerTopic()},
+		Special: special,
 	}
 }
 

@@ -205,6 +205,9 @@ func (d *demo) config() (*config.Config, error) {
 	fmt.Fprintf(&b, demoConfig, d.orgAt.url, demoClientID(), demoUser(), d.kafka.ListenAddrs()[0], d.registry.url)
 	for _, channel := range demoChannels {
 		fmt.Fprintf(&b, "  - channel: %s\n    start: earliest\n", channel)
+		if strings.HasPrefix(channel, "/data/") {
+			b.WriteString("    snapshot: never\n")
+		}
 	}
 	cfg, problems := config.Parse([]byte(b.String()), "demo", config.Env{
 		ReadFile: func(string) ([]byte, error) { return d.key, nil },

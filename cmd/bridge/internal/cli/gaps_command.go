@@ -24,7 +24,7 @@ func newGaps(stop *stopper) *cobra.Command {
 		Args:  usage(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newGapsList(stop), newGapsShow(stop), newGapsWaive(stop))
+	cmd.AddCommand(newGapsList(stop), newGapsShow(stop), newGapsRepair(stop), newGapsWaive(stop))
 	return cmd
 }
 

@@ -68,7 +68,7 @@ one Kafka transaction.`,
 		return exit(pipeline.ExitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath()))
 	})
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(newRun(stop), newLogin(stop), newDemo(stop), newSimulate(stop), newConfig(), newSchemas(stop), newPositions(stop), newGaps(stop), newReplay(stop), newVersion())
+	root.AddCommand(newRun(stop), newLogin(stop), newDemo(stop), newSimulate(stop), newConfig(), newSchemas(stop), newPositions(stop), newGaps(stop), newReplay(stop), newSnapshot(stop), newAudit(stop, rereadDrifts), newVersion())
 	return root
 }
 

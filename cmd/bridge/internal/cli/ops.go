@@ -10,6 +10,7 @@ import (
 
 	"github.com/sfbridge/bridge/cmd/bridge/internal/ops"
 	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
+	"github.com/sfbridge/bridge/cmd/bridge/internal/source/snapshot"
 	"github.com/sfbridge/bridge/salesforce"
 )
 
@@ -137,6 +138,8 @@ type status struct {
 	Members  int               `json:"members,omitempty"` // of the consumer group, as last seen
 	Differ   []string          `json:"differ,omitempty"`  // instances with another configuration
 	Streams  []ops.StreamStats `json:"streams"`           // that this process carries or has carried
+	// Tasks are the snapshots and repairs of its lanes that have not ended.
+	Tasks []snapshot.Progress `json:"tasks,omitempty"`
 }
 
 func (o *operations) status() status {
@@ -147,6 +150,9 @@ func (o *operations) status() status {
 	}
 	if o.started.Load() {
 		s.Org = o.bridge.org.id
+	}
+	if w := o.bridge.worker.Load(); w != nil {
+		s.Tasks = w.Tasks()
 	}
 	return s
 }
@@ -161,7 +167,7 @@ func (o *operations) streams() []ops.StreamStats {
 			LastEventTime: s.EventTime, LastCommit: s.Committed, Position: s.Position,
 			Subscribed: s.Subscribed, Halted: s.Halted != "",
 			LastReceived: s.LastReceived, LostAfter: s.LostAfter, PositionExpires: s.PositionExpires,
-			OpenGaps: o.bridge.gaps.of(s.Channel),
+			OpenGaps: o.bridge.gaps.of(s.Channel), Rows: s.Rows, RowsLeft: s.RowsLeft, RowsRefused: s.RowsRefused,
 		}
 		if s.Starving != nil {
 			out[i].Starving = s.Starving.String()
@@ -181,19 +187,19 @@ func (o *operations) snapshot() ops.Snapshot {
 		questions[string(answer)] = n
 	}
 	m := stats.Membership()
-	snapshot := ops.Snapshot{
+	out := ops.Snapshot{
 		Lanes: m.Lanes, Members: m.Members, Differing: len(m.Differing),
-		Questions: questions, APIRemaining: o.bridge.allowance.Load().remaining(),
+		Questions: questions, APIRemaining: o.bridge.budget.Load().remaining(),
 		Streams: o.streams(), Reconnects: reconnects, TokenRequests: o.bridge.tokens.counts(),
 		Commits: map[string]uint64{
 			ops.ResultOK: stats.Commits.Load(), ops.ResultFailed: stats.FailedCommits.Load(),
 		},
-		CommitSeconds: o.commits.Data(),
+		CommitSeconds: o.commits.Data(), Rows: o.bridge.rows(time.Now()),
 	}
 	if o.started.Load() {
-		snapshot.APICalls = o.bridge.org.rest.Calls()
+		out.APICalls = o.bridge.org.rest.Calls()
 	}
-	return snapshot
+	return out
 }
 
 // tokenCounter counts the requests for access tokens.

@@ -329,7 +329,7 @@ func TestPositionsList(t *testing.T) {
 			t.Errorf("no %s in\n%s%s", says, out, errs)
 		}
 	}
-	s.edit(t, "  - channel: "+accountEvents+"\n    start: earliest\n", "")
+	s.edit(t, "  - channel: "+accountEvents+"\n    start: earliest\n    snapshot: never\n", "")
 	out, _ = s.positions(t, 0, "list", "--json")
 	var rows []positionRow
 	if err := json.Unmarshal([]byte(out), &rows); err != nil || len(rows) != 2 {

@@ -150,6 +150,9 @@ const earliestMargin = 5 * time.Minute
 
 // find makes the position that a destination is for a stream.
 func (d *positionDesk) find(ctx context.Context, to destination, s config.Stream, stored map[replay.Key]replay.Entry) (*replay.Entry, error) {
+	if s.Kind == config.Rows {
+		return d.rowPosition(to, s, stored)
+	}
 	e := &replay.Entry{Source: replayIDs}
 	switch {
 	case to.earliest:

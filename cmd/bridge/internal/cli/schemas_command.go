@@ -183,6 +183,8 @@ func (d *desk) published(ctx context.Context, t target) (*schemas.Schema, error)
 		return s, nil
 	case config.Generic:
 		return d.catalog.Generic()
+	case config.Rows:
+		return d.rowSchema(ctx, t.channel)
 	}
 	text, err := d.org.rest.EventSchemaByName(ctx, t.event)
 	if err != nil {

@@ -77,6 +77,9 @@ func newSchemaSite(t *testing.T, registry string, channels ...string) *schemaSit
 	text := fmt.Sprintf(demoConfig, orgAt.URL, demoClientID(), demoUser(), kafka.ListenAddrs()[0], registryAt.URL+"\n"+registry)
 	for _, c := range channels {
 		text += fmt.Sprintf("  - channel: %s\n    start: earliest\n", c)
+		if strings.HasPrefix(c, "/data/") {
+			text += "    snapshot: never\n"
+		}
 	}
 	for name, content := range map[string]string{"demo.key": string(key), "bridge.yaml": text} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {

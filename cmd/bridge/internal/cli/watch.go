@@ -13,18 +13,22 @@ import (
 	"github.com/sfbridge/bridge/salesforce"
 )
 
+// newBudget is what rows and the watchdog may take of the org's API requests.
+func (b *bridge) newBudget() *callBudget {
+	return newCallBudget(b.cfg.Org.MaxAPICalls, &allowance{rest: b.org.rest, percent: int64(b.cfg.Watchdog.ReservePercent), log: b.log})
+}
+
 // watchdog looks for streams that starve; nil if the configuration wants none.
 func (b *bridge) watchdog() *pipeline.Watchdog {
 	w := b.cfg.Watchdog
 	if w.DailyCalls == 0 {
 		return nil
 	}
-	left := &allowance{rest: b.org.rest, percent: int64(w.ReservePercent), log: b.log}
-	b.allowance.Store(left)
+	budget := b.budget.Load()
 	return pipeline.NewWatchdog(pipeline.WatchdogConfig{
 		Every: w.Every, Delay: w.Delay, DailyCalls: w.DailyCalls, Stats: b.stats, Log: b.log,
 		Count: func(ctx context.Context, object string, after, upTo time.Time) (int, error) {
-			if err := left.ask(ctx, time.Now()); err != nil {
+			if err := budget.ask(ctx); err != nil {
 				return 0, err
 			}
 			return b.org.rest.CountModified(ctx, object, after, upTo)
@@ -49,10 +53,13 @@ func (b *bridge) watching(intake context.Context, dog *pipeline.Watchdog) (end f
 
 // watch says how a stream is watched.
 func watch(s config.Stream) pipeline.Watch {
-	if s.OnStarvation == config.StarvationIgnore {
+	if s.Kind != config.ChangeData {
 		return pipeline.Watch{}
 	}
-	w := pipeline.Watch{OnStarvation: pipeline.Rouse(s.OnStarvation)}
+	w := pipeline.Watch{}
+	if s.OnStarvation != config.StarvationIgnore {
+		w.OnStarvation = pipeline.Rouse(s.OnStarvation)
+	}
 	if object := s.Object(); object != "" {
 		w.Objects = []string{object}
 	} else {

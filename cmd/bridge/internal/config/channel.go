@@ -15,6 +15,7 @@ const (
 	PlatformEvent                        // /event/…: Platform Events
 	PushTopic                            // /topic/…: PushTopics
 	Generic                              // /u/…: generic streaming
+	Rows                                 // of queries, see Query
 )
 
 // Suffixes of Salesforce's names (Change Data Capture guide, Subscription
@@ -240,8 +241,11 @@ func (s Stream) Object() string {
 // retention is how long Salesforce keeps the events of a channel (Streaming API
 // Developer Guide, "Message Durability").
 func (k ChannelKind) retention() time.Duration {
-	if k == PushTopic || k == Generic {
+	switch k {
+	case PushTopic, Generic:
 		return 24 * time.Hour
+	case Rows:
+		return 0 // they stay as long as their records do
 	}
 	return documentedRetention
 }

@@ -18,8 +18,10 @@ func (w *walker) check(c *Config) {
 	w.checkAuth(&c.Org)
 	w.checkOrgTLS(&c.Org)
 	w.checkPlainHTTP("org", "login_url", c.Org.LoginURL, c.Org.AllowPlainHTTP)
+	w.checkQueries(c)
 	w.checkStreams(c)
 	w.checkEnvelopes(c)
+	w.checkSnapshots(c)
 	w.checkKafka(c)
 	w.checkRegistry(c)
 	w.checkTopics(c)
@@ -191,6 +193,8 @@ func keyedBy(k ChannelKind) string {
 		return "a PushTopic are keyed by record id"
 	case Generic:
 		return "a generic channel are keyed by channel and replay id"
+	case Rows:
+		return "queries are keyed by record id"
 	}
 	return ""
 }
@@ -204,6 +208,8 @@ func notWatched(k ChannelKind) string {
 		return "of a PushTopic's events the rows alone do not tell that there must be one"
 	case Generic:
 		return "generic events have no rows to compare with"
+	case Rows:
+		return "rows are asked for, and nothing is delivered"
 	}
 	return ""
 }
@@ -225,7 +231,7 @@ func (w *walker) checkWatch(c *Config) {
 		if s.Retention == 0 {
 			s.Retention = documented
 		}
-		if s.Retention > documented {
+		if s.Kind != Rows && s.Retention > documented {
 			hours := shortDuration(documented)
 			w.warn(retention, "is longer than the "+hours+" that Salesforce documents, so losses come sooner than the bridge tells", hours)
 		}

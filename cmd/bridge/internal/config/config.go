@@ -22,6 +22,7 @@ type Config struct {
 	DeadLetter      DeadLetter
 	Batch           Batch
 	Watchdog        Watchdog
+	Snapshot        Snapshot
 	Ops             Ops
 	ShutdownTimeout time.Duration
 	Log             Log
@@ -36,6 +37,7 @@ type Org struct {
 	TLS            OrgTLS
 	Auth           Auth
 	OnOtherOrg     OnOtherOrg
+	MaxAPICalls    int // most API calls in 24 hours, of one instance
 }
 
 // OnOtherOrg is what is done at the start when the login leads to another org than
@@ -83,9 +85,11 @@ type Auth struct {
 
 // Stream is one channel of the org and its policies.
 type Stream struct {
-	Channel    string // /data/AccountChangeEvent
+	Channel    string // /data/AccountChangeEvent; of a query /query/<object or name>
 	Kind       ChannelKind
-	Multi      bool // the channel carries several event types
+	Source     StreamSource
+	Query      Query // with SourceQuery
+	Multi      bool  // the channel carries several event types
 	Start      Start
 	Topic      string   // template in place of Topics.Template; "" for that
 	Key        string   // field of a platform event; "" is the event's UUID
@@ -98,6 +102,8 @@ type Stream struct {
 	// OnStarvation is StarvationIgnore for what is not change data: it has no rows.
 	OnStarvation OnStarvation
 	Retention    time.Duration // how long Salesforce keeps its events
+	Snapshot     SnapshotMode
+	Repair       Repair // RepairOff where Snapshot is never, unless it is given
 }
 
 // Entity is what differs for one entity of a channel that carries several.

@@ -11,7 +11,7 @@ func (w *walker) checkEnvelopes(c *Config) {
 	}
 	for i := range c.Streams {
 		s, path := &c.Streams[i], index("streams", i)+".envelope"
-		rows := s.Kind == ChangeData || s.Kind == PlatformEvent
+		rows := s.Kind == ChangeData || s.Kind == PlatformEvent || s.Kind == Rows
 		switch {
 		case s.Envelope == "" && rows:
 			s.Envelope = c.Envelope

@@ -19,8 +19,12 @@ func (c *Config) Fingerprint() string {
 	same.Registry.URL, same.Registry.AllowPlainHTTP = "", false
 	same.Registry.Username, same.Registry.Password, same.Registry.BearerToken, same.Registry.TLS = "", Secret{}, Secret{}, TLS{}
 	same.Ops, same.Log, same.ShutdownTimeout = Ops{}, Log{}, 0
+	same.Snapshot, same.Org.MaxAPICalls = Snapshot{}, 0 // how rows are read, not which
 	same.Streams = slices.Clone(c.Streams)
 	slices.SortFunc(same.Streams, func(a, b Stream) int { return cmp.Compare(a.Channel, b.Channel) })
+	for i := range same.Streams {
+		same.Streams[i].Query.Every = 0 // when rows are read, not which
+	}
 	text, err := json.Marshal(same)
 	if err != nil {
 		panic("config: " + err.Error()) // plain data

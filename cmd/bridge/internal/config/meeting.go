@@ -18,7 +18,7 @@ type knownTopic struct {
 // OwnTopics are those that the bridge writes for itself, and no records of events
 // may go to.
 func (c *Config) OwnTopics() []string {
-	return []string{c.Name + ".positions", c.Name + ".gaps", c.Name + ".schema-changes", c.DeadLetter.Topic}
+	return []string{c.Name + ".positions", c.Name + ".gaps", c.Name + ".schema-changes", c.Name + ".signals", c.Name + ".notifications", c.DeadLetter.Topic}
 }
 
 // inMetrics is how Kafka names a topic in its metrics. It creates no topic that
@@ -32,7 +32,8 @@ func (w *walker) checkOwnTopics(c *Config) {
 		return
 	}
 	letters := c.DeadLetter.Topic
-	for _, own := range c.OwnTopics()[:3] {
+	owns := c.OwnTopics()
+	for _, own := range owns[:len(owns)-1] {
 		switch {
 		case letters == own:
 			w.fail(w.line(path), path, quote(letters)+" is the bridge's own topic", c.Name+".dead-letter")
@@ -103,6 +104,8 @@ func (w *walker) knownTopics(known []knownTopic, c *Config, stream int) []knownT
 func (s *Stream) changes(template string) []string {
 	switch {
 	case !usesPlaceholder(template, "ChangeType"):
+	case s.Kind == Rows:
+		return []string{"SNAPSHOT", "DELETE"}
 	case s.Kind == ChangeData:
 		return []string{"CREATE", "UPDATE", "DELETE", "UNDELETE"}
 	case s.Kind == PushTopic:
@@ -118,6 +121,8 @@ func (s *Stream) recordsOf(object string) string {
 		return "the change events of " + object
 	case PlatformEvent:
 		return "the platform events " + object
+	case Rows:
+		return "the rows of " + s.Channel
 	}
 	return "the events of " + withoutFilter(s.Channel)
 }

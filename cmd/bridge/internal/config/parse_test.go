@@ -31,11 +31,12 @@ func TestDefaults(t *testing.T) {
 		Name: "acme",
 		Org: Org{
 			LoginURL: "https://acme.my.salesforce.com",
-			Auth:     Auth{Type: AuthClientCredentials, ClientID: "3MVG9", ClientSecret: NewSecret(secretValue)}, OnOtherOrg: OtherOrgHalt,
+			Auth:     Auth{Type: AuthClientCredentials, ClientID: "3MVG9", ClientSecret: NewSecret(secretValue)}, OnOtherOrg: OtherOrgHalt, MaxAPICalls: 10_000,
 		},
 		Streams: []Stream{{
-			Channel: "/data/AccountChangeEvent", Kind: ChangeData, Start: Start{At: StartLatest},
+			Channel: "/data/AccountChangeEvent", Kind: ChangeData, Source: SourceCometD, Start: Start{At: StartLatest},
 			Envelope: EnvelopeEvent, OnExpired: ExpiredEarliest, OnBadEvent: BadEventDeadLetter, OnUnknownField: UnknownFieldDeadLetter, OnStarvation: StarvationSession, Retention: 72 * time.Hour,
+			Snapshot: SnapshotInitial, Repair: RepairAuto,
 		}},
 		Kafka: Kafka{
 			Brokers: []string{"localhost:9092"}, ClientID: "bridge-acme", TLS: TLS{KeyPEM: NewSecret("")},
@@ -51,6 +52,7 @@ func TestDefaults(t *testing.T) {
 		DeadLetter:      DeadLetter{Topic: "acme.dead-letter"},
 		Batch:           Batch{MaxEvents: 1000, MaxBytes: 2 << 20},
 		Watchdog:        Watchdog{Every: 15 * time.Minute, Delay: 10 * time.Minute, DailyCalls: 2000, ReservePercent: 10},
+		Snapshot:        Snapshot{Reader: ReaderAuto, Parallel: 2, PageRows: 2000, BulkFrom: 50_000, MaxJobs: 1},
 		Ops:             Ops{Listen: ":8080"},
 		ShutdownTimeout: 25 * time.Second,
 		Log:             Log{Level: LogInfo, Format: LogJSON},
@@ -171,9 +173,9 @@ streams:
     topic: contacts
 x-more: *account`))
 	want := []Stream{
-		{Channel: "/data/AccountChangeEvent", Kind: ChangeData, Topic: "crm", Start: Start{At: StartEarliest}, Envelope: EnvelopeEvent, OnExpired: ExpiredHalt, OnBadEvent: BadEventHalt, OnUnknownField: UnknownFieldHalt, OnStarvation: StarvationSession, Retention: 72 * time.Hour},
-		{Channel: "/event/Order__e", Kind: PlatformEvent, Topic: "orders", Start: Start{At: StartEarliest}, Envelope: EnvelopeEvent, OnExpired: ExpiredHalt, OnBadEvent: BadEventHalt, OnUnknownField: UnknownFieldHalt, OnStarvation: StarvationIgnore, Retention: 72 * time.Hour},
-		{Channel: "/data/ContactChangeEvent", Kind: ChangeData, Topic: "contacts", Start: Start{At: StartEarliest}, Envelope: EnvelopeEvent, OnExpired: ExpiredLatest, OnBadEvent: BadEventHalt, OnUnknownField: UnknownFieldKeep, OnStarvation: StarvationSession, Retention: 72 * time.Hour},
+		{Channel: "/data/AccountChangeEvent", Kind: ChangeData, Source: SourceCometD, Topic: "crm", Start: Start{At: StartEarliest}, Envelope: EnvelopeEvent, OnExpired: ExpiredHalt, OnBadEvent: BadEventHalt, OnUnknownField: UnknownFieldHalt, OnStarvation: StarvationSession, Retention: 72 * time.Hour, Snapshot: SnapshotInitial, Repair: RepairAuto},
+		{Channel: "/event/Order__e", Kind: PlatformEvent, Source: SourceCometD, Topic: "orders", Start: Start{At: StartEarliest}, Envelope: EnvelopeEvent, OnExpired: ExpiredHalt, OnBadEvent: BadEventHalt, OnUnknownField: UnknownFieldHalt, OnStarvation: StarvationIgnore, Retention: 72 * time.Hour, Snapshot: SnapshotNever, Repair: RepairOff},
+		{Channel: "/data/ContactChangeEvent", Kind: ChangeData, Source: SourceCometD, Topic: "contacts", Start: Start{At: StartEarliest}, Envelope: EnvelopeEvent, OnExpired: ExpiredLatest, OnBadEvent: BadEventHalt, OnUnknownField: UnknownFieldKeep, OnStarvation: StarvationSession, Retention: 72 * time.Hour, Snapshot: SnapshotInitial, Repair: RepairAuto},
 	}
 	if !reflect.DeepEqual(c.Streams, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", c.Streams, want)

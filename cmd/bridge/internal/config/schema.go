@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,6 +18,7 @@ type field struct {
 	key      string
 	meaning  string
 	required bool
+	unless   string // another key of the section, with which it is not required
 	def      string // default, as it would be written; set before the file is read
 	derived  string // default in words, where it depends on other keys
 	example  string // shown by the reference where there is no default
@@ -84,6 +86,8 @@ func schema(c *Config) []field {
 		}, meaning: "Bounds of what is read before it is written; with the number of lanes they bound the memory."},
 		{key: "watchdog", section: watchdogFields(&c.Watchdog),
 			meaning: "Salesforce may keep a subscription alive and deliver nothing, as after a large load. The watchdog counts by REST the rows that were changed since the last event of a silent change-data stream; on_starvation of the stream says what follows."},
+		{key: "snapshot", section: snapshotFields(&c.Snapshot),
+			meaning: "How rows of the org are read: for snapshot and repair of the streams, and when somebody asks."},
 		{key: "ops", section: []field{
 			{key: "listen", def: ":8080", value: checked(&c.Ops.Listen, "address", checkListen),
 				meaning: `Address of the HTTP server with /livez, /readyz, /metrics and /status. ":8080" is every interface, "127.0.0.1:8080" this machine only, port 0 any free one.`},
@@ -117,6 +121,8 @@ func orgFields(o *Org) []field {
 			meaning: "As whom the org is read: an OAuth 2.0 grant of a connected app or external client app."},
 		{key: "on_other_org", def: string(OtherOrgHalt), value: choice(&o.OnOtherOrg, OtherOrgHalt, OtherOrgRestart),
 			meaning: "What to do at the start when the login leads to another org than the one whose positions are stored, as after the refresh of a sandbox: halt refuses to start; restart gives the old org's positions up, begins each stream by its on_expired, and enters the holes into the gap ledger. For sandboxes only: with it a wrong login is not noticed."},
+		{key: "max_api_calls_per_day", def: "10000", value: integer(&o.MaxAPICalls, 1, 100_000_000, false),
+			meaning: "Most API calls that an instance makes within 24 hours for rows and for the watchdog. When they are used up, rows wait and the watchdog asks nothing. Streaming takes none."},
 	}
 }
 
@@ -148,8 +154,8 @@ func authFields(a *Auth) []field {
 }
 
 func streamFields(s *Stream) []field {
-	return []field{
-		{key: "channel", required: true, example: "/data/AccountChangeEvent", value: channelName(s),
+	return slices.Concat([]field{
+		{key: "channel", required: true, unless: "source", example: "/data/AccountChangeEvent", value: channelName(s),
 			meaning: "/data/AccountChangeEvent, /data/Invoice__ChangeEvent, /data/ChangeEvents, /data/Sales__chn, /event/Order__e, /event/Orders__chn, /topic/InvoiceUpdates (with a filter: /topic/InvoiceUpdates?Status__c='Open'), /u/notifications/orders. Names are case-sensitive."},
 		{key: "start", def: "latest", value: startPoint(&s.Start),
 			meaning: "Where a stream without a stored position begins: with what comes from now on, with all that Salesforce still retains, or after a replay id. A stored position always wins."},
@@ -178,7 +184,7 @@ func streamFields(s *Stream) []field {
 			meaning: "What to do when rows were changed and no event comes. session begins a new session after the stored position, resubscribe only a new subscription; tip subscribes to new events and enters the hole into the gap ledger; alarm tells it and does nothing; ignore does not watch the stream. For /data/ channels only: others have no rows to compare with."},
 		{key: "retention", derived: "24h for /topic/ and /u/ channels, 72h for others", example: "24h", optional: true, value: duration(&s.Retention, time.Hour, 7*24*time.Hour),
 			meaning: "How long Salesforce keeps the stream's events, for telling when they begin to be lost. It is 24h also for standard-volume platform events of the old kind."},
-	}
+	}, streamSnapshotFields(s), queryFields(s))
 }
 
 func entityFields(e *Entity) []field {
@@ -208,7 +214,7 @@ func watchdogFields(g *Watchdog) []field {
 		{key: "daily_calls", def: "2000", value: integer(&g.DailyCalls, 0, 1_000_000, false),
 			meaning: "Most API calls that the watchdog makes in a day; 0 switches it off. A question is one call, and one for each object where a channel carries several."},
 		{key: "reserve_percent", def: "10", value: integer(&g.ReservePercent, 0, 90, false),
-			meaning: "Share of the org's daily API requests that is left to others: the watchdog asks nothing while less than that remains."},
+			meaning: "Share of the org's daily API requests that is left to others: while less than that remains the watchdog asks nothing, and rows wait."},
 	}
 }
 

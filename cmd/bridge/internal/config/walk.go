@@ -96,9 +96,9 @@ func (w *walker) section(path string, n *yaml.Node, fields []field) {
 func (w *walker) missing(path string, pairs []pair, fields []field) {
 	for _, f := range fields {
 		p := join(path, f.key)
-		present := slices.ContainsFunc(pairs, func(q pair) bool { return q.key == f.key })
+		has := func(key string) bool { return slices.ContainsFunc(pairs, func(q pair) bool { return q.key == key }) }
 		switch {
-		case present:
+		case has(f.key), f.unless != "" && has(f.unless):
 		case f.section != nil:
 			w.missing(p, nil, f.section)
 		case f.required:

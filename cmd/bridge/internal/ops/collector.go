@@ -43,6 +43,7 @@ type Collector struct {
 	lane          *prometheus.Desc
 	members       *prometheus.Desc
 	differing     *prometheus.Desc
+	rows          rowMetrics
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
@@ -56,6 +57,7 @@ func NewCollector(version string, snapshot func() Snapshot, now func() time.Time
 	}
 	return &Collector{
 		snapshot:      snapshot,
+		rows:          newRowMetrics(),
 		version:       version,
 		now:           now,
 		streams:       streamMetrics(),
@@ -99,6 +101,12 @@ func streamMetrics() []streamMetric {
 			func(s StreamStats) float64 { return float64(s.Gaps) }),
 		metric(counter, "bridge_unknown_fields_kept_total", "Fields that events had and their schemas lack, kept by on_unknown_field.",
 			func(s StreamStats) float64 { return float64(s.Extras) }),
+		metric(counter, "bridge_rows_written_total", "Rows of the org committed to Kafka, by snapshots and repairs; deletions that they found count too.",
+			func(s StreamStats) float64 { return float64(s.Rows) }),
+		metric(counter, "bridge_rows_left_out_total", "Rows that were not written since an event of their record came meanwhile; they are read again.",
+			func(s StreamStats) float64 { return float64(s.RowsLeft) }),
+		metric(counter, "bridge_rows_dead_lettered_total", "Rows committed to the dead-letter topic; they count as written too.",
+			func(s StreamStats) float64 { return float64(s.RowsRefused) }),
 		metric(gauge, "bridge_stream_last_event_timestamp_seconds", "When the last committed event happened at Salesforce; 0 before the first.",
 			func(s StreamStats) float64 { return unixSeconds(s.LastEventTime) }),
 		metric(gauge, "bridge_stream_last_commit_timestamp_seconds", "When the stream's position was last committed; 0 before the first.",
@@ -134,6 +142,7 @@ func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range c.deadlines {
 		out <- m.desc
 	}
+	c.rows.describe(out)
 	for _, d := range []*prometheus.Desc{c.openGaps, c.build, c.reconnects, c.tokenRequests, c.commits, c.commitSeconds, c.questions, c.apiCalls, c.apiRemaining, c.lane, c.members, c.differing} {
 		out <- d
 	}
@@ -158,6 +167,7 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(c.openGaps, prometheus.GaugeValue, float64(*stats.OpenGaps), stats.Stream)
 		}
 	}
+	c.rows.collect(out, s.Rows)
 	out <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, c.version, runtime.Version())
 	labelled := map[*prometheus.Desc]map[string]uint64{
 		c.reconnects: s.Reconnects, c.tokenRequests: s.TokenRequests, c.commits: s.Commits, c.questions: s.Questions,

@@ -23,7 +23,7 @@ func full() Snapshot {
 	return Snapshot{
 		Streams: []StreamStats{
 			{
-				Stream: "/data/AccountChangeEvent", Owned: true, Received: 1, Produced: 2, Records: 3, DeadLettered: 4, Filtered: 5, Returned: 6, InFlight: 7, Gaps: 8, Extras: 26, OpenGaps: new(29),
+				Stream: "/data/AccountChangeEvent", Owned: true, Received: 1, Produced: 2, Records: 3, DeadLettered: 4, Filtered: 5, Returned: 6, InFlight: 7, Gaps: 8, Extras: 26, Rows: 35, RowsLeft: 36, RowsRefused: 37, OpenGaps: new(29),
 				LastEventTime: time.UnixMilli(8_500), LastCommit: time.UnixMilli(9_250), Position: "10", Subscribed: true,
 				LastReceived: time.UnixMilli(18_125), Starving: "rows were changed", LostAfter: scrape().Add(19 * time.Second), PositionExpires: scrape().Add(20500 * time.Millisecond),
 			},
@@ -33,6 +33,7 @@ func full() Snapshot {
 		Questions:     map[string]uint64{"quiet": 22, "starving": 23},
 		APICalls:      24,
 		APIRemaining:  new(int64(-25)),
+		Rows:          &Rows{Tasks: []TaskCount{{"initial", "running", 30}, {"repair", "paused", 31}}, Holds: 32, BudgetUsed: 33, BudgetLeft: 34},
 		Reconnects:    map[string]uint64{"unknown_client": 11},
 		TokenRequests: map[string]uint64{ResultOK: 12, ResultFailed: 13},
 		Commits:       map[string]uint64{ResultOK: 14, ResultFailed: 15},

@@ -22,6 +22,9 @@ type StreamStats struct {
 	Gaps          uint64    `json:"gaps"`                // entries committed to the gap ledger
 	OpenGaps      *int      `json:"open_gaps,omitempty"` // in the gap ledger, whoever entered them; nil is not known
 	Extras        uint64    `json:"extras"`              // fields kept that the events' schemas lack
+	Rows          uint64    `json:"rows"`                // rows of the org committed, by snapshots and repairs
+	RowsLeft      uint64    `json:"rows_left_out"`       // rows not written for an event that came meanwhile
+	RowsRefused   uint64    `json:"rows_dead_lettered"`  // of Rows, those committed to the dead-letter topic
 	InFlight      uint64    `json:"in_flight"`           // events taken and not yet committed
 	LastEventTime time.Time `json:"last_event,omitzero"` // when the last committed event happened
 	LastCommit    time.Time `json:"last_commit,omitzero"`
@@ -52,6 +55,7 @@ type Snapshot struct {
 	Questions     map[string]uint64 // of the watchdog about silent streams, by result
 	APICalls      uint64            // requests that were sent to the org's REST API
 	APIRemaining  *int64            // of the org's daily API requests; nil is not known
+	Rows          *Rows             // nil while no rows can be read
 }
 
 // Results, for the maps of Snapshot that are by result.

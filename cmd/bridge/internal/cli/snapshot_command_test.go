@@ -1,0 +1,200 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
+	"github.com/sfbridge/bridge/cmd/bridge/internal/source/snapshot"
+)
+
+// says runs a command of the site, which must end with an exit code.
+func (s *schemaSite) says(t *testing.T, code int, args ...string) string {
+	t.Helper()
+	got, out, stderr := call(t, append(args, "-c", s.path)...)
+	if got != code {
+		t.Errorf("bridge %v: exit code %d, want %d: %s%s", args, got, code, out, stderr)
+	}
+	return out + stderr
+}
+
+// carries waits until the bridge is ready.
+func (r *running) carries() {
+	r.t.Helper()
+	eventually(r.t, func() error {
+		if report := r.ops.ready(); !report.Ready {
+			return fmt.Errorf("it is not ready: %+v", report.Reasons)
+		}
+		return nil
+	})
+}
+
+// rowsOf are the keys of the rows that a task wrote, in the order of the topic.
+func (s *schemaSite) rowsOf(t *testing.T, topic, task string) (keys []string) {
+	t.Helper()
+	records, err := readTopic(t.Context(), s.kafka, topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range records {
+		for _, h := range r.Headers {
+			if h.Key == pipeline.SnapshotHeader && strings.HasPrefix(string(h.Value), task) {
+				keys = append(keys, string(r.Key))
+			}
+		}
+	}
+	return keys
+}
+
+// What is asked for while the bridge runs is read, and told of, as Avro too.
+func TestSnapshotByCommand(t *testing.T) {
+	s := newSchemaSite(t, "", accountEvents)
+	if got := s.says(t, pipeline.ExitEnvironment, "snapshot", "--entity", "Account"); !strings.Contains(got, "has never been carried") {
+		t.Errorf("before the first start it says %s", got)
+	}
+	s.publish(t, 3, nil)
+	r := s.run(t)
+	r.carries()
+	out := s.says(t, pipeline.ExitOK, "snapshot", "--entity", "Account")
+	var kinds []string
+	for line := range strings.Lines(out) {
+		var n snapshot.Notice
+		if err := json.Unmarshal([]byte(line), &n); err != nil {
+			t.Fatal(err, line)
+		}
+		kinds = append(kinds, string(n.Type))
+	}
+	if got := strings.Join(kinds, " "); got != "asked started chunk done" {
+		t.Errorf("it was told: %s", got)
+	}
+	if got := s.rowsOf(t, "salesforce.Account", "snapshot/"); len(got) != 3 {
+		t.Errorf("the topic has rows of %v", got)
+	}
+	if out := s.says(t, pipeline.ExitOK, "snapshot", "status"); !strings.Contains(out, "snapshot/0") || !strings.Contains(out, "done") || !strings.Contains(out, "3 of 3") {
+		t.Errorf("status says %s", out)
+	}
+	if out := s.says(t, pipeline.ExitOK, "snapshot", "status", "--stream", "/event/Order__e", "--json"); out != "[]\n" {
+		t.Errorf("of another stream status says %s", out)
+	}
+	const ghost = "001000000000999AAA"
+	s.haunt(t, "salesforce.Account", ghost)
+	if out := s.says(t, pipeline.ExitOK, "snapshot", "--entity", "Account", "--sweep"); !strings.Contains(out, `"gone":1`) {
+		t.Errorf("of a record that the org does not have it says %s", out)
+	}
+	if got := s.rowsOf(t, "salesforce.Account", "snapshot/"); !slices.Contains(got, ghost) {
+		t.Errorf("the topic has rows of %v, and not of %s", got, ghost)
+	}
+	if out := s.says(t, pipeline.ExitOK, "snapshot", "--entity", "Account", "--no-wait"); !strings.HasPrefix(out, `{"type":"asked"`) {
+		t.Errorf("without waiting it says %s", out)
+	}
+	r.drain()
+}
+
+// haunt gives a topic a record of an id that the org does not have.
+func (s *schemaSite) haunt(t *testing.T, topic, id string) {
+	t.Helper()
+	records, err := readTopic(t.Context(), s.kafka, topic)
+	if err != nil || len(records) == 0 {
+		t.Fatal(err, len(records))
+	}
+	cl, err := kgo.NewClient(s.kafka...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	like := records[0]
+	if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Key: []byte(id), Value: like.Value, Headers: like.Headers}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A stream that begins writes the rows that are there, as configured, once.
+func TestSnapshotWhenAStreamBegins(t *testing.T) {
+	s := newSchemaSite(t, "", accountEvents)
+	s.edit(t, "snapshot: never", "snapshot: initial")
+	s.publish(t, 3, nil)
+	for range 2 {
+		r := s.run(t)
+		eventually(t, func() error {
+			if len(s.rowsOf(t, "salesforce.Account", "initial/Account")) < 3 {
+				return fmt.Errorf("not all rows are there; %+v", r.ops.status())
+			}
+			return nil
+		})
+		eventually(t, func() error {
+			if tasks := r.ops.status().Tasks; len(tasks) > 0 {
+				return fmt.Errorf("the status has %+v", tasks)
+			}
+			return nil
+		})
+		for _, one := range r.ops.streams() {
+			if one.Rows > 3 {
+				t.Errorf("%d rows were written", one.Rows)
+			}
+		}
+		r.drain()
+	}
+	if got := s.rowsOf(t, "salesforce.Account", ""); len(got) != 3 {
+		t.Errorf("the topic has rows of %v", got)
+	}
+}
+
+// A signal that somebody wrote by hand, and wrongly, is told of by the lane of the
+// stream that it names.
+func TestSignalByHand(t *testing.T) {
+	s := newSchemaSite(t, "", accountEvents)
+	r := s.run(t)
+	r.carries()
+	s.says(t, pipeline.ExitOK, "snapshot", "--entity", "Account") // so that it listens
+	cl, err := kgo.NewClient(s.kafka...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	for _, value := range []string{`nonsense`, `{"v":1,"type":"snapshot","channel":"` + accountEvents + `","object":"Account","limit":3}`} {
+		if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: r.signalsTopic(), Value: []byte(value)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, func() error {
+		records, err := readTopic(t.Context(), s.kafka, r.notificationsTopic())
+		if err != nil || len(records) == 0 {
+			return fmt.Errorf("nothing is told: %w", err)
+		}
+		n, err := snapshot.ReadNotice(records[len(records)-1].Value)
+		if err != nil || n.Type != snapshot.Refused || n.Channel != accountEvents || !strings.Contains(n.Why, "limit") {
+			return fmt.Errorf("%+v %w", n, err)
+		}
+		return nil
+	})
+	r.drain()
+}
+
+// What cannot be repaired is told at once.
+func TestGapsRepairRefuses(t *testing.T) {
+	s := newGapSite(t, "")
+	for name, tt := range map[string]struct {
+		want string
+		args []string
+	}{
+		"nothing is named":    {"ids of gaps are needed", nil},
+		"both":                {"ids of gaps are needed", []string{s.holes[0].ID(), "--all-open"}},
+		"no such gap":         {"no gap in", []string{"0000000000"}},
+		"the stream says off": {"repair: off", []string{s.holes[0].ID()}},
+		"it is repaired":      {"it is repaired already", []string{s.holes[3].ID()}},
+		"a platform event's":  {"in no row", []string{s.holes[4].ID()}},
+		"not configured":      {"does not have /data/ChangeEvents any more", []string{s.holes[1].ID()}},
+	} {
+		if got := s.gaps(t, pipeline.ExitUsage, append([]string{"repair"}, tt.args...)...); !strings.Contains(got, tt.want) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if got := s.gaps(t, pipeline.ExitOK, "repair", "--all-open"); !strings.Contains(got, "no gap is open that can be repaired") {
+		t.Errorf("all of none: %s", got)
+	}
+}
