@@ -224,16 +224,45 @@ func (b *board) add(ctx context.Context, channel string, tasks []*task, beside [
 	for _, t := range tasks {
 		beside = append(beside, t.kept())
 	}
+	old := b.old(time.Now())
+	for _, t := range old {
+		beside = append(beside, replay.Task{Key: t.key, ID: t.id}) // without a body: deleted
+	}
 	if err := b.keep(ctx, channel, beside, told, entries); err != nil || ctx.Err() != nil {
 		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	for _, t := range old {
+		delete(b.tasks, taskKey{t.key, t.id})
+	}
 	for _, t := range tasks {
 		b.tasks[taskKey{t.key, t.id}] = t
 	}
 	b.changed()
 	return nil
+}
+
+// keepEnded is how long a task that somebody asked for can be looked at after its end.
+const keepEnded = 7 * 24 * time.Hour
+
+// old are the tasks of signals that ended long ago. Those of beginnings stay, since a
+// stream begins once; a repair that the org refused stays too, so as not to be tried again.
+func (b *board) old(now time.Time) (out []*task) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, t := range b.tasks {
+		if kind := t.kind(); (kind == Asked || kind == Reread) && t.endedNow() && now.Sub(t.endedAt()) > keepEnded {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func (t *task) endedAt() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state.Ended
 }
 
 // follow takes up signals and holes as they come.
