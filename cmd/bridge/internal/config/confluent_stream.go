@@ -8,6 +8,9 @@ import (
 // stream settles the one stream that a connector reads, and its topics.
 func (t *translator) stream() {
 	channel := t.channel()
+	if t.kind.family == "/data/" { // the connector reads no rows: its topic shall not get any because it moves
+		t.set["streams[0].snapshot"] = "when_needed"
+	}
 	t.topic(channel)
 }
 
