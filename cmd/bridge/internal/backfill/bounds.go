@@ -26,12 +26,14 @@ const (
 	Reached    Ending = "reached" // the end of every stream
 	TipReached Ending = "tip"     // of at least one stream there was no more, and the id that ends it did not come
 	OutOfMoney Ending = "budget"  // as many events as it may take were taken
+	OutOfCalls Ending = "calls"   // as many calls of the org's API as it may make were made
 	Exhausted  Ending = "limit"   // the org delivers no more today
 )
 
 // Bounds ends a run at its end.
 type Bounds struct {
 	run    Run
+	rows   *Rows // nil for none
 	settle time.Duration
 	most   uint64
 	stop   func()
@@ -47,16 +49,23 @@ type Bounds struct {
 // openStream is a stream whose end was not reached.
 type openStream struct {
 	subscribed bool
-	passed     bool // the end that is a time
+	since      time.Time     // when that changed last
+	passed     bool          // the end that is a time
+	begun      chan struct{} // closed with the first event
+	first      Seam          // what is known of it
 }
 
-// NewBounds makes the bounds of a run. Stop ends the intake of its lane. Streams of
-// which nothing has come for as long as settle have come to what is their end now;
-// 0 of most is no budget.
-func NewBounds(run Run, settle time.Duration, most uint64, stop func()) *Bounds {
-	b := &Bounds{run: run, settle: settle, most: most, stop: stop, open: make(map[string]*openStream), quiet: time.Now()}
+func newOpenStream() *openStream {
+	return &openStream{since: time.Now(), begun: make(chan struct{})}
+}
+
+// NewBounds makes the bounds of a run, which ends when its rows are read, too; nil is
+// for none. Stop ends the intake of its lane. Streams of which nothing has come for as
+// long as settle have come to what is their end now; 0 of most is no budget.
+func NewBounds(run Run, rows *Rows, settle time.Duration, most uint64, stop func()) *Bounds {
+	b := &Bounds{run: run, rows: rows, settle: settle, most: most, stop: stop, open: make(map[string]*openStream), quiet: time.Now()}
 	for _, s := range run.Streams {
-		b.open[s.Channel] = &openStream{}
+		b.open[s.Channel] = newOpenStream()
 	}
 	return b
 }
@@ -77,11 +86,14 @@ func (b *Bounds) Taken() uint64 {
 
 // Want says whether a record is part of the run; see [pipeline.LaneConfig].
 func (b *Bounds) Want(meta transform.Meta, r *kgo.Record) bool {
-	if to := b.run.To; to.Position == "" && !meta.Time.IsZero() && !meta.Time.Before(to.Time) {
-		if !meta.Time.Before(to.Time.Add(Margin)) {
-			b.pass(header(r, "sf-channel"))
+	if b.run.To.Position == "" && !meta.Time.IsZero() {
+		channel := header(r, "sf-channel")
+		if to := b.until(channel); !to.IsZero() && !meta.Time.Before(to) {
+			if !meta.Time.Before(to.Add(Margin)) {
+				b.pass(channel)
+			}
+			return false
 		}
-		return false
 	}
 	return b.run.Filter.wants(meta.Object, header(r, "sf-change-type"), r.Key)
 }
@@ -132,7 +144,7 @@ func (b *Bounds) begin(resume []pipeline.Resume) {
 	clear(b.open)
 	for _, r := range resume {
 		if last := b.run.To.Position; last == "" || r.Start.After != last {
-			b.open[r.Channel] = &openStream{}
+			b.open[r.Channel] = newOpenStream()
 		}
 	}
 	b.quiet = time.Now()
@@ -145,20 +157,49 @@ func (b *Bounds) subscribed(channel string, on bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s, ok := b.open[channel]; ok {
-		s.subscribed = on
+		s.subscribed, s.since = on, time.Now()
 	}
 	b.quiet = time.Now()
 }
 
-// settled ends a run whose streams have no more to bring.
+// settled ends a run whose streams have no more to bring. One whose rows are being
+// read goes on: its streams stay subscribed while they are (rule 1 of pipeline/rows.go).
 func (b *Bounds) settled() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.reading() || time.Since(b.rows.since()) < b.settle { // an event that a row has may be on its way
+		return
+	}
 	if b.run.To.Position != "" && len(b.open) > 0 {
 		b.end(TipReached, nil)
 		return
 	}
 	b.end(Reached, nil)
+}
+
+// until is the end of a stream's events; zero while it is not known.
+func (b *Bounds) until(channel string) time.Time {
+	if b.rows == nil {
+		return b.run.To.Time
+	}
+	return b.rows.until(channel)
+}
+
+// reading says whether rows of a stream are still to be read. The lock is held.
+func (b *Bounds) reading() bool {
+	for channel := range b.open {
+		if b.run.To.Position == "" && b.until(channel).IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
+// OutOfCalls ends a run that has made as many calls as it may.
+func (b *Bounds) OutOfCalls() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.end(OutOfCalls, nil)
 }
 
 // end is called with the lock held.
@@ -173,10 +214,32 @@ func (b *Bounds) end(why Ending, err error) {
 type bounded struct {
 	pipeline.Source
 	b *Bounds
+	// held is what was read and waits for a seam. A call that ends meanwhile leaves it
+	// to the next one, so that nothing that was taken is left out (I1).
+	held *delivery
+}
+
+type delivery struct {
+	batch pipeline.Batch
+	err   error
 }
 
 // Next returns what is part of the run, and ends streams whose end was reached.
 func (s *bounded) Next(ctx context.Context) (pipeline.Batch, error) {
+	if s.held == nil {
+		batch, err := s.read(ctx)
+		s.held = &delivery{batch, err}
+	}
+	if err := s.b.sealed(ctx, s.held.batch); err != nil {
+		return pipeline.Batch{}, err
+	}
+	got := s.held
+	s.held = nil
+	s.b.spent()
+	return got.batch, got.err
+}
+
+func (s *bounded) read(ctx context.Context) (pipeline.Batch, error) {
 	if err := s.close(s.b.passed()); err != nil {
 		return pipeline.Batch{}, err
 	}
@@ -272,8 +335,8 @@ func (b *Bounds) ended(channel string) {
 	}
 }
 
-// cut drops events of streams that have ended, those behind the id that ends one,
-// and those that the budget does not allow, and returns the streams that ended.
+// cut drops events of streams that have ended and those behind the id that ends one,
+// and returns the streams that ended.
 func (b *Bounds) cut(batch pipeline.Batch) (pipeline.Batch, []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -288,6 +351,7 @@ func (b *Bounds) cut(batch pipeline.Batch) (pipeline.Batch, []string) {
 			continue
 		}
 		met = met || last != "" && ev.Position == string(last)
+		b.meet(&ev)
 		kept, bytes = append(kept, ev), bytes+len(ev.Payload)
 	}
 	batch.Events, batch.Bytes = kept, bytes
@@ -296,10 +360,16 @@ func (b *Bounds) cut(batch pipeline.Batch) (pipeline.Batch, []string) {
 		ended = []string{b.run.Streams[0].Channel}
 		b.ended(ended[0])
 	}
+	return batch, ended
+}
+
+// spent ends a run that has taken as many events as it may.
+func (b *Bounds) spent() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.most > 0 && b.taken >= b.most {
 		b.end(OutOfMoney, nil)
 	}
-	return batch, ended
 }
 
 func (b *Bounds) exhausted(err error) {
@@ -309,14 +379,21 @@ func (b *Bounds) exhausted(err error) {
 }
 
 // untilQuiet is how long nothing more has to come; all of it while a stream is not
-// subscribed.
+// subscribed, or rows are read.
 func (b *Bounds) untilQuiet() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.reading() {
+		return b.settle
+	}
 	for _, s := range b.open {
 		if !s.subscribed {
 			return b.settle
 		}
 	}
-	return b.settle - time.Since(b.quiet)
+	quiet := b.quiet
+	if read := b.rows.since(); read.After(quiet) {
+		quiet = read
+	}
+	return b.settle - time.Since(quiet)
 }

@@ -13,7 +13,7 @@ import (
 const HeaderRun = "sf-replay-run"
 
 // Marking is an encoder whose records say of which run they are, and go where that
-// wants them.
+// wants them. Records of rows that nobody wants it leaves out.
 func Marking(inner pipeline.Encoder, run Run) pipeline.Encoder { return marking{inner, run} }
 
 type marking struct {
@@ -25,6 +25,9 @@ func (m marking) Encode(ctx context.Context, dst []*kgo.Record, ev *transform.Ev
 	out, meta, err := m.inner.Encode(ctx, dst, ev)
 	if err != nil {
 		return out, meta, err
+	}
+	if ev.Position == "" { // a row: the lane asks for events alone whether they are wanted
+		out = m.run.Filter.rows(out, len(dst), meta.Object)
 	}
 	for _, r := range out[len(dst):] {
 		if r.Topic, err = m.run.Target(r.Topic); err != nil {

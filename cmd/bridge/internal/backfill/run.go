@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/sfbridge/bridge/replay"
 )
 
@@ -29,6 +31,7 @@ type Run struct {
 	State   string    `json:"state"`
 	Ended   time.Time `json:"ended,omitzero"`
 	Events  uint64    `json:"events,omitempty"` // of which records were written, since it was begun or resumed last
+	Rows    uint64    `json:"rows,omitempty"`   // likewise
 }
 
 // Stream is one channel of a run and where it begins: at the earliest event that
@@ -37,6 +40,8 @@ type Stream struct {
 	Channel string          `json:"channel"`
 	After   replay.Position `json:"after,omitempty"` // "" is the earliest
 	Since   time.Time       `json:"since,omitzero"`
+	// Rows stand for what happened before the earliest event; nil: nothing does.
+	Rows *RowPart `json:"rows,omitempty"`
 }
 
 // End is where a run ends: with the event that has a position, or before a time.
@@ -68,13 +73,16 @@ func (r Run) Check() error {
 		if r.To.Position == "" && !s.Since.Before(r.To.Time) && !s.Since.IsZero() {
 			return fmt.Errorf("%s: nothing lies between %s and %s", s.Channel, s.Since.Format(time.RFC3339), r.To.Time.Format(time.RFC3339))
 		}
+		if s.Rows != nil && r.To.Position != "" {
+			return fmt.Errorf("%s: rows are read until they all are: an end that is an id needs a run without", s.Channel)
+		}
 		if s.After != "" && s.After == r.To.Position {
 			return fmt.Errorf("%s: nothing lies between the replay id %s and itself", s.Channel, s.After)
 		}
 	}
 	for _, id := range r.Filter.RecordIDs {
-		if len(id) != 15 && len(id) != 18 {
-			return fmt.Errorf("%q is not a record id, which has 15 or 18 characters", id)
+		if len(id) != 15 && len(id) != 18 || strings.ContainsFunc(id, notAlphanumeric) {
+			return fmt.Errorf("%q is not a record id, which has 15 or 18 letters and digits", id)
 		}
 	}
 	if r.Into == "" {
@@ -108,11 +116,26 @@ func (r Run) Target(topic string) (string, error) {
 	case len(name) > most:
 		return "", fmt.Errorf("%q is longer than the %d characters of a topic's name", name, most)
 	case strings.ContainsFunc(name, func(c rune) bool {
-		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("._-", c)
+		return notAlphanumeric(c) && !strings.ContainsRune("._-", c)
 	}):
 		return "", fmt.Errorf("%q is no topic's name: letters, digits, '.', '_' and '-' are allowed", name)
 	}
 	return name, nil
+}
+
+func notAlphanumeric(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9')
+}
+
+// rows drops the records of an entity from first on that are not wanted.
+func (f Filter) rows(records []*kgo.Record, first int, entity string) []*kgo.Record {
+	kept := records[:first]
+	for _, r := range records[first:] {
+		if f.wants(entity, header(r, "sf-change-type"), r.Key) {
+			kept = append(kept, r)
+		}
+	}
+	return kept
 }
 
 // wants says whether a record of an entity and a change type is wanted, whose key

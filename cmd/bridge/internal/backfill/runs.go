@@ -30,10 +30,10 @@ func (r Runs) Note(run Run, now time.Time) *kgo.Record {
 	return r.Store.NoteRecord(replay.Note{Name: notePrefix + run.ID, Body: run.encode(), Updated: now})
 }
 
-// Beginning are the records that begin a run: they are to be committed together,
-// before anything of it is read.
-func (r Runs) Beginning(run Run, now time.Time) []*kgo.Record {
-	out := []*kgo.Record{r.Note(run, now)}
+// Beginning are the records that begin a run, with the tasks that read its rows: they
+// are to be committed together, before anything of it is read.
+func (r Runs) Beginning(run Run, now time.Time, tasks ...replay.Task) []*kgo.Record {
+	out := r.Resuming(run, now, tasks...)
 	for _, s := range run.Streams {
 		if s.After == "" && s.Since.IsZero() {
 			continue // the earliest is where it begins without a position
@@ -41,6 +41,16 @@ func (r Runs) Beginning(run Run, now time.Time) []*kgo.Record {
 		out = append(out, r.Store.Record(replay.Entry{
 			Key: r.key(run, s.Channel), Position: s.After, Since: s.Since, Updated: now, Source: "replay",
 		}))
+	}
+	return out
+}
+
+// Resuming are the records with which a run goes on, with the tasks of it that are to
+// be tried again.
+func (r Runs) Resuming(run Run, now time.Time, again ...replay.Task) []*kgo.Record {
+	out := []*kgo.Record{r.Note(run, now)}
+	for _, t := range again {
+		out = append(out, r.taskRecord(run, t))
 	}
 	return out
 }

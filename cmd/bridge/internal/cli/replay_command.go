@@ -19,6 +19,8 @@ type replayFlags struct {
 	inPlace, yes      bool
 	dryRun, json      bool
 	maxEvents         uint64
+	maxCalls          uint64
+	noRows            bool
 	entities, records []string
 	changes           []string
 	resume            string
@@ -38,14 +40,24 @@ id, a time, or now, and written into side topics. The running bridge is not
 touched: the run has a session, a producer and positions of its own, in the topic
 <name>.replays. Each record says of which run it is, in the header sf-replay-run.
 
+A time before that is answered with rows, for change data: those that were
+changed since come as records of the change type SNAPSHOT, deletions as DELETE,
+and the events from the earliest that is retained on. What happened to a record
+in between is not known then, only what became of it; the gap ledger says so,
+with the reason rows_for_events. Such a run ends now, when its rows are read.
+A channel of several entities needs --entity, unless the configuration names
+them. --change-type has to name SNAPSHOT then, since rows do not say what kind of
+change they come of. --no-rows refuses such a time.
+
 A run that was stopped or killed goes on where it was, exactly once, with
 --resume. A time is found by the index of times that the bridge keeps; what is
 earlier than it is read and dropped, and so is not written.
 
 Events that are read count against the org's daily allocation, those that are
-dropped too. --max-events stops a run before it has taken too many, --dry-run
-tells what would come without writing (and takes as many). Writing into the same
-topics has to be asked for twice: consumers see everything again.
+dropped too, and rows take API calls. --max-events and --max-api-calls stop a run
+before it has taken too many, --dry-run tells what would come without writing
+(and takes as many events; rows it only counts). Writing into the same topics has
+to be asked for twice: consumers see everything again.
 
 Times are RFC 3339 (2026-11-20T10:00:00Z, the seconds may be left out), or how
 long ago (36h).
@@ -55,6 +67,7 @@ or refuses us, also the org's allocation, 4 stopped before the end or the id of
 the end did not come; --resume goes on.`,
 		Example: `  bridge replay --channel /data/AccountChangeEvent --from-time 2026-11-20T10:00Z
   bridge replay --all --from earliest --dry-run
+  bridge replay --channel /data/ChangeEvents --entity Account --from-time 2026-10-01T00:00Z
   bridge replay --channel /event/Order__e --from-id 4711 --to-id 4720 --into '{{.Topic}}.again'
   bridge replay --all --from-time 2h --entity Account --in-place --yes
   bridge replay --resume 20261120-100000-k3x
@@ -87,6 +100,8 @@ func (f *replayFlags) bind(cmd *cobra.Command) {
 	flags.BoolVar(&f.dryRun, "dry-run", false, "count by entity and hour what would come, write nothing")
 	flags.BoolVar(&f.json, "json", false, "print JSON, one object a line (the default when not on a terminal)")
 	flags.Uint64Var(&f.maxEvents, "max-events", 0, "stop after this many deliveries; 0 is no bound")
+	flags.Uint64Var(&f.maxCalls, "max-api-calls", 0, "stop when rows have taken this many API calls; 0 is no bound")
+	flags.BoolVar(&f.noRows, "no-rows", false, "refuse a --from-time before what is retained, in place of reading rows")
 	flags.StringArrayVar(&f.entities, "entity", nil, "only records of this entity; may be given several times")
 	flags.StringArrayVar(&f.records, "record-id", nil, "only records of this record id; may be given several times")
 	flags.StringArrayVar(&f.changes, "change-type", nil, "only records of this change type; may be given several times")

@@ -40,7 +40,7 @@ func listReplays(ctx context.Context, path string, asJSON bool, stdout, stderr i
 		return nil
 	}
 	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(t, "RUN\tSTATE\tSTARTED\tENDED\tEVENTS\tINTO\tCHANNELS\n") // Flush tells
+	_, _ = fmt.Fprintf(t, "RUN\tSTATE\tSTARTED\tENDED\tEVENTS\tROWS\tINTO\tCHANNELS\n") // Flush tells
 	for _, run := range runs {
 		channels := make([]string, len(run.Streams))
 		for i, s := range run.Streams {
@@ -53,7 +53,7 @@ func listReplays(ctx context.Context, path string, asJSON bool, stdout, stderr i
 		if run.Into != "" {
 			into = run.Into
 		}
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", run.ID, run.State, run.Started.Format(time.RFC3339), ended, run.Events, into, strings.Join(channels, " "))
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", run.ID, run.State, run.Started.Format(time.RFC3339), ended, run.Events, run.Rows, into, strings.Join(channels, " "))
 	}
 	return t.Flush()
 }

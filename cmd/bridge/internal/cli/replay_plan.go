@@ -28,8 +28,8 @@ func (f replayFlags) check() error {
 	}
 	froms, tos := count(f.fromID, f.fromTime, f.from), count(f.toID, f.toTime, f.to)
 	switch {
-	case f.resume != "" && (froms+tos+count(f.into) > 0 || f.all || f.inPlace || f.dryRun || len(f.channels)+len(f.entities)+len(f.records)+len(f.changes) > 0):
-		return errors.New("--resume goes on with a run as it was begun; it goes with --max-events, --settle and --json only")
+	case f.resume != "" && (froms+tos+count(f.into) > 0 || f.all || f.inPlace || f.dryRun || f.noRows || len(f.channels)+len(f.entities)+len(f.records)+len(f.changes) > 0):
+		return errors.New("--resume goes on with a run as it was begun; it goes with --max-events, --max-api-calls, --settle and --json only")
 	case f.resume != "":
 		return nil
 	case f.all == (len(f.channels) > 0):
@@ -159,9 +159,8 @@ func (b *bridge) beginning(ctx context.Context, f replayFlags, s config.Stream, 
 	case at.After(now):
 		return out, exit(pipeline.ExitUsage, fmt.Errorf("--from-time %s lies in the future", f.fromTime))
 	case now.Sub(at) > s.Retention:
-		return out, exit(pipeline.ExitUsage, fmt.Errorf(
-			"%s: Salesforce retains its events for %s, and %s is longer ago; try: --from earliest, which begins with what is left",
-			s.Channel, s.Retention, at.Format(time.RFC3339)))
+		out.Rows, err = f.instead(s, at)
+		return out, err // its events begin with the earliest
 	}
 	out.Since = at
 	moments, err := b.index(ctx, s.Channel)

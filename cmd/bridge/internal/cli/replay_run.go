@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -14,8 +15,10 @@ import (
 	"github.com/sfbridge/bridge/cmd/bridge/internal/backfill"
 	"github.com/sfbridge/bridge/cmd/bridge/internal/config"
 	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
+	"github.com/sfbridge/bridge/cmd/bridge/internal/source/snapshot"
 	"github.com/sfbridge/bridge/cmd/bridge/internal/source/streaming"
 	"github.com/sfbridge/bridge/replay"
+	"github.com/sfbridge/bridge/salesforce"
 	"github.com/sfbridge/bridge/schemas"
 	"github.com/sfbridge/bridge/sink"
 	"github.com/sfbridge/bridge/transform"
@@ -30,6 +33,10 @@ type replayer struct {
 	runs   backfill.Runs
 	bounds *backfill.Bounds
 	count  *backfill.Count             // of a dry run
+	rows   *backfill.Rows              // nil for none
+	reader *salesforce.Reader          // of rows; nil for none
+	worker *snapshot.Worker            // likewise
+	spent  atomic.Int64                // calls of the org's API, for rows
 	sides  map[string]sink.TopicConfig // side topics, made like the topics that they are beside
 	show   replayView
 }
@@ -89,7 +96,16 @@ func (r *replayer) prepare(ctx context.Context) (err error) {
 	if err := r.side(ctx); err != nil {
 		return err
 	}
-	return r.show.plan(r.run, r.costs(ctx))
+	costs := r.costs(ctx)
+	if r.hasRows() {
+		if err := r.openReader(); err != nil {
+			return err
+		}
+		if costs.RowsOf, err = r.counted(ctx); err != nil {
+			return err
+		}
+	}
+	return r.show.plan(r.run, costs)
 }
 
 // openRuns opens the topic of runs, which is made like that of the positions.
@@ -205,6 +221,7 @@ func confirmed(stdin io.Reader, stderr io.Writer, what, name string) (bool, erro
 // carryOut runs the run, and keeps what became of it.
 func (r *replayer) carryOut(intake context.Context) error {
 	if !r.flags.dryRun {
+		r.rows = r.runs.NewRows(r.run, outcomeOf)
 		if err := r.begin(intake); err != nil {
 			return beforeItBegan(intake, outside("beginning the run", err))
 		}
@@ -213,7 +230,7 @@ func (r *replayer) carryOut(intake context.Context) error {
 	defer cancel()
 	carrying, stop := context.WithCancel(intake)
 	defer stop()
-	r.bounds = backfill.NewBounds(r.run, r.flags.settle, r.flags.maxEvents, stop)
+	r.bounds = backfill.NewBounds(r.run, r.rows, r.flags.settle, r.flags.maxEvents, stop)
 	lane, err := r.lane()
 	if err != nil {
 		return err
@@ -224,15 +241,19 @@ func (r *replayer) carryOut(intake context.Context) error {
 	return r.end(err)
 }
 
-// begin keeps the run, and where its streams begin, before anything is read.
+// begin keeps the run, where its streams begin, and what of rows is to be read, before
+// anything is.
 func (r *replayer) begin(ctx context.Context) error {
 	now := time.Now()
-	first := r.runs.Beginning(r.run, now)
-	if r.begun {
-		r.run.State = backfill.Running
-		first = []*kgo.Record{r.runs.Note(r.run, now)}
+	if !r.begun {
+		return r.keep(ctx, r.runs.Beginning(r.run, now, r.rowTasks(now)...)...)
 	}
-	return r.keep(ctx, first...)
+	again, err := r.refusedTasks(ctx, now)
+	if err != nil {
+		return err
+	}
+	r.run.State = backfill.Running
+	return r.keep(ctx, r.runs.Resuming(r.run, now, again...)...)
 }
 
 // keep commits records of the topic of runs.
@@ -258,7 +279,8 @@ func (r *replayer) producer(ctx context.Context) (*sink.Producer, error) {
 }
 
 func (r *replayer) lane() (*pipeline.Lane, error) {
-	encoder, err := transform.NewEncoder(r.encoding())
+	encoding := r.encoding()
+	encoder, err := transform.NewEncoder(encoding)
 	if err != nil {
 		return nil, exit(pipeline.ExitUsage, err)
 	}
@@ -284,7 +306,13 @@ func (r *replayer) lane() (*pipeline.Lane, error) {
 		if slices.ContainsFunc(r.run.Streams, func(one backfill.Stream) bool { return one.Channel == s.Channel }) {
 			stream := r.stream(s)
 			stream.Start, stream.OnExpired, stream.Watch = pipeline.Start{Earliest: true}, pipeline.Start{}, pipeline.Watch{}
+			stream.Begin = nil // the run's rows are its own
 			cfg.Streams = append(cfg.Streams, stream)
+		}
+	}
+	if r.rows != nil {
+		if err := r.readRows(&cfg, encoding); err != nil {
+			return nil, err
 		}
 	}
 	return pipeline.NewLane(cfg), nil
@@ -296,7 +324,11 @@ func (r *replayer) end(failed error) error {
 	if failed == nil {
 		failed = r.halted()
 	}
-	r.run.State, r.run.Ended, r.run.Events = backfill.Stopped, time.Now().UTC().Truncate(time.Millisecond), r.produced()
+	if failed == nil {
+		failed = r.unread()
+	}
+	r.run.State, r.run.Ended = backfill.Stopped, time.Now().UTC().Truncate(time.Millisecond)
+	r.run.Events, r.run.Rows = r.produced()
 	if failed == nil && (why == backfill.Reached || why == backfill.TipReached) {
 		r.run.State = backfill.Done
 	}
@@ -307,7 +339,7 @@ func (r *replayer) end(failed error) error {
 			failed = errors.Join(failed, outside("keeping how the run ended", err))
 		}
 	}
-	if err := r.show.end(r.run, r.bounds.Taken(), r.stats.Snapshot(), r.tallies()); err != nil {
+	if err := r.show.end(r.run, r.ended()); err != nil {
 		return err
 	}
 	if failed != nil {
@@ -324,6 +356,8 @@ func (r *replayer) end(failed error) error {
 		return exit(pipeline.ExitHalted, fmt.Errorf("everything was read that there is, and the replay id %s, which was to be the last, did not come", r.run.To.Position))
 	case backfill.OutOfMoney:
 		return exit(pipeline.ExitHalted, fmt.Errorf("stopped by --max-events %d%s", r.flags.maxEvents, goOn))
+	case backfill.OutOfCalls:
+		return exit(pipeline.ExitHalted, fmt.Errorf("stopped by --max-api-calls %d%s", r.flags.maxCalls, goOn))
 	case backfill.Exhausted:
 		return exit(pipeline.ExitEnvironment, fmt.Errorf("the org delivers no more: %w%s, tomorrow", refusal, goOn))
 	default:
@@ -346,11 +380,20 @@ func (r *replayer) halted() error {
 	return exit(pipeline.ExitHalted, errors.Join(whys...))
 }
 
-func (r *replayer) produced() (n uint64) {
+func (r *replayer) produced() (events, rows uint64) {
 	for _, s := range r.stats.Snapshot() {
-		n += s.Produced
+		events += s.Produced
+		rows += s.Rows
 	}
-	return n
+	return events, rows
+}
+
+// ended is what a run has come to.
+func (r *replayer) ended() ending {
+	return ending{
+		Taken: r.bounds.Taken(), Calls: r.spent.Load(), Unsure: r.unsure(),
+		streams: r.stats.Snapshot(), tallies: r.tallies(),
+	}
 }
 
 func (r *replayer) tallies() []backfill.Tally {

@@ -16,6 +16,7 @@ import (
 	"github.com/sfbridge/bridge/cmd/bridge/internal/backfill"
 	"github.com/sfbridge/bridge/cmd/bridge/internal/config"
 	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
+	"github.com/sfbridge/bridge/cmd/bridge/internal/source/snapshot"
 	"github.com/sfbridge/bridge/transform"
 )
 
@@ -26,6 +27,8 @@ type costs struct {
 	// Estimate is how many records of the run's time are in the topics of its
 	// streams now; nil is not known, as for channels of several entities.
 	Estimate *int64 `json:"estimate,omitempty"`
+	// RowsOf is the part of the run that is rows.
+	RowsOf []rowsOf `json:"rows_of,omitempty"`
 }
 
 const deliveriesLimit = "DailyDeliveredPlatformEvents"
@@ -109,7 +112,11 @@ type progress struct {
 	Reached time.Time `json:"reached,omitzero"`  // when the last committed event happened
 	Left    float64   `json:"seconds_left"`      // estimated by the times of events; -1 is not known
 	Trouble string    `json:"trouble,omitempty"` // what keeps it from going on
-	began   time.Time // of the run in this process
+	// Rows is how many were written, and Reading what is read of them now; nil if
+	// nothing is.
+	Rows    uint64             `json:"rows,omitempty"`
+	Reading *snapshot.Progress `json:"reading,omitempty"`
+	began   time.Time          // of the run in this process
 }
 
 const (
@@ -150,8 +157,14 @@ func (r *replayer) progress(last progress, first *time.Time) progress {
 	for _, s := range r.stats.Snapshot() {
 		p.Events += s.Produced
 		p.Dropped += s.Filtered
+		p.Rows += s.Rows
 		if !s.EventTime.IsZero() && (p.Reached.IsZero() || s.EventTime.Before(p.Reached)) {
 			p.Reached = s.EventTime // the stream that is furthest behind
+		}
+	}
+	if r.worker != nil {
+		if tasks := r.worker.Tasks(); len(tasks) > 0 {
+			p.Reading = &tasks[0]
 		}
 	}
 	for _, t := range r.stats.Troubles() { // a run has one lane
@@ -171,7 +184,16 @@ func (r *replayer) progress(last progress, first *time.Time) progress {
 type replayView interface {
 	plan(run backfill.Run, c costs) error
 	progress(p progress, run backfill.Run, first time.Time) error
-	end(run backfill.Run, taken uint64, streams []pipeline.StreamState, tallies []backfill.Tally) error
+	end(run backfill.Run, e ending) error
+}
+
+// ending is what a run has come to.
+type ending struct {
+	Taken   uint64   `json:"deliveries"`
+	Calls   int64    `json:"calls,omitempty"`  // of the org's API, for rows
+	Unsure  []string `json:"unsure,omitempty"` // what could not be found out
+	streams []pipeline.StreamState
+	tallies []backfill.Tally
 }
 
 func newReplayView(asJSON bool, stdout, stderr io.Writer) replayView {
@@ -195,20 +217,20 @@ func (v jsonReplay) progress(p progress, _ backfill.Run, _ time.Time) error {
 	return tagged(v.w, "progress", p)
 }
 
-func (v jsonReplay) end(run backfill.Run, taken uint64, streams []pipeline.StreamState, tallies []backfill.Tally) error {
-	for _, t := range tallies {
+func (v jsonReplay) end(run backfill.Run, e ending) error {
+	for _, t := range e.tallies {
 		if err := tagged(v.w, "count", t); err != nil {
 			return err
 		}
 	}
-	s := summarised(streams)
+	s := summarised(e.streams)
 	return tagged(v.w, "end", struct {
 		backfill.Run
-		Taken        uint64 `json:"deliveries"`
+		ending
 		Records      uint64 `json:"records"`
 		Dropped      uint64 `json:"dropped"`
 		DeadLettered uint64 `json:"dead_lettered"`
-	}{run, taken, s.Records, s.Filtered, s.DeadLettered})
+	}{run, e, s.Records, s.Filtered, s.DeadLettered})
 }
 
 func summarised(streams []pipeline.StreamState) (sum pipeline.StreamState) {
@@ -216,7 +238,8 @@ func summarised(streams []pipeline.StreamState) (sum pipeline.StreamState) {
 		sum.Records += s.Records
 		sum.Produced += s.Produced
 		sum.Filtered += s.Filtered
-		sum.DeadLettered += s.DeadLettered
+		sum.Rows += s.Rows
+		sum.DeadLettered += s.DeadLettered + s.RowsRefused
 	}
 	return sum
 }
@@ -243,11 +266,19 @@ func (v *textReplay) plan(run backfill.Run, c costs) error {
 			from += ", dropping what happened before " + s.Since.Format(time.RFC3339)
 		}
 		line("channel", "%s", s.Channel)
+		for _, part := range c.RowsOf {
+			if part.Channel == s.Channel {
+				line("  rows", "%s", part)
+			}
+		}
 		line("  from", "%s", from)
 	}
-	if run.To.Position != "" {
+	switch {
+	case run.To.Position != "":
 		line("to", "the replay id %s", run.To.Position)
-	} else {
+	case len(c.RowsOf) > 0:
+		line("to", "%s, or when the rows are read", run.To.Time.Format(time.RFC3339))
+	default:
 		line("to", "%s", run.To.Time.Format(time.RFC3339))
 	}
 	into := run.Into
@@ -286,25 +317,38 @@ func (v *textReplay) progress(p progress, run backfill.Run, first time.Time) err
 	if p.Trouble != "" {
 		left = " " + p.Trouble
 	}
-	_, err := fmt.Fprintf(v.bar, "\r\x1b[K[%s%s] %d events, %.0f/s%s%s",
-		strings.Repeat("=", full), strings.Repeat(" ", barWidth-full), p.Events, p.Rate, reached, left)
+	rows := ""
+	if p.Rows > 0 || p.Reading != nil {
+		rows = fmt.Sprintf(" %d rows,", p.Rows)
+	}
+	if p.Reading != nil {
+		rows = fmt.Sprintf(" %d rows (%s: %d read of %d),", p.Rows, p.Reading.Object, p.Reading.Read, p.Reading.Total)
+	}
+	_, err := fmt.Fprintf(v.bar, "\r\x1b[K[%s%s]%s %d events, %.0f/s%s%s",
+		strings.Repeat("=", full), strings.Repeat(" ", barWidth-full), rows, p.Events, p.Rate, reached, left)
 	return err
 }
 
-func (v *textReplay) end(run backfill.Run, taken uint64, streams []pipeline.StreamState, tallies []backfill.Tally) error {
+func (v *textReplay) end(run backfill.Run, e ending) error {
 	if v.live {
 		if _, err := fmt.Fprint(v.bar, "\r\x1b[K"); err != nil {
 			return err
 		}
 	}
 	t := tabwriter.NewWriter(v.w, 0, 0, 2, ' ', 0)
-	if tallies != nil {
+	if e.tallies != nil {
 		_, _ = fmt.Fprintf(t, "ENTITY\tHOUR\tRECORDS\n")
-		for _, one := range tallies {
+		for _, one := range e.tallies {
 			_, _ = fmt.Fprintf(t, "%s\t%s\t%d\n", one.Object, one.Hour.Format("2006-01-02 15:04Z"), one.Records)
 		}
 	}
-	s := summarised(streams)
-	_, _ = fmt.Fprintf(t, "%s\t%d records of %d events, %d dropped, %d dead letters, %d deliveries\n", run.State, s.Records, s.Produced, s.Filtered, s.DeadLettered, taken)
+	s := summarised(e.streams)
+	_, _ = fmt.Fprintf(t, "%s\t%d records of %d events, %d dropped, %d dead letters, %d deliveries\n", run.State, s.Records, s.Produced, s.Filtered, s.DeadLettered, e.Taken)
+	if s.Rows > 0 || e.Calls > 0 {
+		_, _ = fmt.Fprintf(t, "rows\t%d, with %d API calls\n", s.Rows, e.Calls)
+	}
+	for _, what := range e.Unsure {
+		_, _ = fmt.Fprintf(t, "unsure\t%s\n", what)
+	}
 	return t.Flush()
 }
