@@ -110,14 +110,25 @@ func checkReplayID(text string) error {
 
 // chosen are the configured streams that the flags name.
 func (b *bridge) chosen(f replayFlags) ([]config.Stream, error) {
-	if f.all {
-		return b.cfg.Streams, nil
-	}
 	var out []config.Stream
+	if f.all {
+		for _, s := range b.cfg.Streams {
+			if s.Source != config.SourceQuery {
+				out = append(out, s)
+			}
+		}
+		if len(out) == 0 {
+			return nil, errors.New("no stream of the configuration has events: rows that are asked for have no replay; try: bridge positions rewind")
+		}
+		return out, nil
+	}
 	for _, channel := range f.channels {
 		at := slices.IndexFunc(b.cfg.Streams, func(s config.Stream) bool { return s.Channel == channel })
 		if at < 0 {
 			return nil, fmt.Errorf("channel %q is not one of the configuration's; it has %s", channel, strings.Join(b.channels(), ", "))
+		}
+		if b.cfg.Streams[at].Source == config.SourceQuery {
+			return nil, fmt.Errorf("%s has no events: rows that are asked for have no replay; try: bridge positions rewind", channel)
 		}
 		if slices.ContainsFunc(out, func(s config.Stream) bool { return s.Channel == channel }) {
 			return nil, fmt.Errorf("channel %s is given twice", channel)
