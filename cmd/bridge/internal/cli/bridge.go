@@ -217,11 +217,17 @@ func (b *bridge) openSource(kind string, where *whereabouts, resume []pipeline.R
 }
 
 func (b *bridge) producer(ctx context.Context, lane int32) (*sink.Producer, error) {
+	return b.ownerOf(ctx, lane, sink.Place{Topic: b.cfg.Name + ".positions", Partition: lane})
+}
+
+// ownerOf is the producer of a lane whose positions are at a place; at none, if the
+// topic does not have the partition.
+func (b *bridge) ownerOf(ctx context.Context, lane int32, positions sink.Place) (*sink.Producer, error) {
 	cfg := b.producing(fmt.Sprintf("%s-lane-%d", b.cfg.Name, lane))
 	if b.metrics != nil {
 		cfg.Client = append(cfg.Client, laneMetrics(b.metrics, lane))
 	}
-	cfg.Positions = sink.Place{Topic: b.cfg.Name + ".positions", Partition: lane}
+	cfg.Positions = positions
 	cfg.Client = b.fail.producer(cfg.Client, b.cfg.Name+".positions")
 	return sink.Open(ctx, cfg)
 }

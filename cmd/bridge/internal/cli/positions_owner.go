@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sfbridge/bridge/cmd/bridge/internal/config"
@@ -74,14 +75,41 @@ func (o *laneOwner) own(ctx context.Context, lanes int) error {
 	if o.cfg.Delivery == config.AtLeastOnce {
 		lanes = 1
 	}
+	if len(o.producers) >= lanes {
+		return nil
+	}
+	have, err := o.partitions(ctx)
+	if err != nil {
+		return outside("positions topic", err)
+	}
 	for lane := len(o.producers); lane < lanes; lane++ {
-		p, err := o.producer(ctx, int32(lane)) //nolint:gosec // lanes are at most 10000
+		var positions sink.Place
+		if lane < have {
+			positions = sink.Place{Topic: o.cfg.Name + ".positions", Partition: int32(lane)} //nolint:gosec // lanes are at most 10000
+		}
+		p, err := o.ownerOf(ctx, int32(lane), positions) //nolint:gosec // see above
 		if err != nil {
 			return outside(fmt.Sprintf("taking over lane %d", lane), err)
 		}
 		o.producers = append(o.producers, p)
 	}
 	return nil
+}
+
+// partitions are how many the positions topic has at this moment: what is in none of
+// them has no positions that could be torn, and a producer would look for them in vain.
+func (o *laneOwner) partitions(ctx context.Context) (int, error) {
+	cl, err := kgo.NewClient(o.kafka...)
+	if err != nil {
+		return 0, err
+	}
+	defer cl.Close()
+	topic := o.cfg.Name + ".positions"
+	all, err := kadm.NewClient(cl).ListTopics(ctx, topic)
+	if err != nil {
+		return 0, err
+	}
+	return len(all[topic].Partitions), nil
 }
 
 // prove is an error if anybody else has owned a lane since we took it over: a

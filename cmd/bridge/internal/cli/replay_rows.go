@@ -147,7 +147,7 @@ const (
 	// perJob is about how often a job of Bulk API is asked about.
 	perJob = 20
 	// jobRows and jobPage are how many rows a job and a page of its result have.
-	jobRows = 250_000
+	jobRows = 100_000
 	jobPage = 50_000
 )
 

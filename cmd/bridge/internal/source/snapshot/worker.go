@@ -61,7 +61,7 @@ type Config struct {
 
 	Method   Method // empty: Auto
 	BulkFrom int    // rows from which on Auto takes Bulk API. 0: 50,000
-	// BulkRange is how many rows a job is to have, about. 0: 250,000.
+	// BulkRange is how many rows a job is to have, about. 0: 100,000.
 	BulkRange int
 	// Parallel is how many ranges of an object are read at the same time. 0: 2.
 	Parallel int
@@ -88,7 +88,7 @@ func New(cfg Config) *Worker {
 	for _, d := range []struct {
 		v       *int
 		instead int
-	}{{&cfg.BulkFrom, 50_000}, {&cfg.BulkRange, 250_000}, {&cfg.Parallel, 2}, {&cfg.PageRows, 2000}, {&cfg.CommitRows, 500}} {
+	}{{&cfg.BulkFrom, 50_000}, {&cfg.BulkRange, 100_000}, {&cfg.Parallel, 2}, {&cfg.PageRows, 2000}, {&cfg.CommitRows, 500}} {
 		if *d.v <= 0 {
 			*d.v = d.instead
 		}
