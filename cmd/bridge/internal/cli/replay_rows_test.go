@@ -156,7 +156,7 @@ func TestMaxAPICalls(t *testing.T) {
 
 func TestRowsEstimate(t *testing.T) {
 	r := rowsRun()
-	for rows, want := range map[int]int{0: 8, 10_000: 13, 49_999: 32, 50_000: 29, 1_000_000: 128} {
+	for rows, want := range map[int]int{0: 8, 10_000: 13, 49_999: 32, 50_000: 29, 1_000_000: 248} {
 		if got := r.calls(rows); got != want {
 			t.Errorf("%d rows: %d calls, want %d", rows, got, want)
 		}
