@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
 	"github.com/sfbridge/bridge/replay"
 	"github.com/sfbridge/bridge/salesforce"
@@ -34,14 +36,14 @@ func (s *State) summary() string {
 	return text
 }
 
-// Current is the part at work; the last, if none is.
-func (s *State) Current() *Part {
+// Current is the part at work; the last, if none is; nil if the task has none.
+func (s *State) Current() (last *Part) {
 	for _, p := range s.Parts {
-		if p.Phase != finished {
-			return p
+		if last = p; p.Phase != finished {
+			break
 		}
 	}
-	return s.Parts[len(s.Parts)-1]
+	return last
 }
 
 // run is one run of a task.
@@ -104,7 +106,7 @@ func (r *run) part(ctx context.Context) error {
 		if r.p.Phase != step.at {
 			continue
 		}
-		r.note(ctx)
+		r.note()
 		if err := step.do(ctx); err != nil {
 			return err
 		}
@@ -119,7 +121,7 @@ func (r *run) part(ctx context.Context) error {
 }
 
 // note says what rows cannot have, once.
-func (r *run) note(context.Context) {
+func (r *run) note() {
 	if r.p.Phase != readingRows || r.p.Ranges != nil {
 		return
 	}
@@ -135,27 +137,21 @@ func (r *run) enter(ctx context.Context, next phase) error {
 	r.p.Phase = next
 	r.p.Ranges, r.p.Again = nil, nil
 	s := r.t.state
-	var entries []*transform.Hole
-	kind := NoticeType("")
 	last := next == finished && s.Current().Phase == finished
 	if last {
 		s.Standing, s.Ended = Done, time.Now()
-		kind = TaskDone
 	}
 	kept := r.t.kept() // counts the calls
+	var told []*kgo.Record
+	var entries []*transform.Hole
 	if last {
-		entries = s.filled()
+		told, entries = r.b.w.tell(TaskDone, r.t.key, r.t.id, s, ""), s.filled()
 		if s.Kind == Repair {
 			kept.Body = nil // the ledger has it
 		}
 	}
-	b := r.b
-	var told = b.w.tell(kind, r.t.key, r.t.id, s, "")
-	if kind == "" {
-		told = nil
-	}
 	r.t.mu.Unlock()
-	return b.keep(ctx, r.t.key.Channel, []replay.Task{kept}, told, entries)
+	return r.b.keep(ctx, r.t.key.Channel, []replay.Task{kept}, told, entries)
 }
 
 // selection is what the part asks for, within a range.
