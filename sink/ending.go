@@ -15,13 +15,14 @@ type producerID struct {
 	epoch int16
 }
 
-// begin begins a transaction, if there are any.
-func (p *Producer) begin(ctx context.Context, positions []*kgo.Record) error {
+// begin begins a transaction, if there are any. bounded is ctx, which is the caller's, within
+// the time that a transaction may take.
+func (p *Producer) begin(ctx, bounded context.Context, positions []*kgo.Record) error {
 	const doing = "beginning a transaction"
 	if p.cfg.Delivery != ExactlyOnce {
 		return nil
 	}
-	if err := p.makeWhole(ctx, positions); err != nil {
+	if err := p.makeWhole(bounded, positions); err != nil {
 		if is[*TornError](err) {
 			return err
 		}
@@ -31,7 +32,7 @@ func (p *Producer) begin(ctx context.Context, positions []*kgo.Record) error {
 		return p.typed(err, "", doing)
 	}
 	var err error
-	if p.id.id, p.id.epoch, err = p.cl.ProducerID(ctx); err != nil {
+	if p.id.id, p.id.epoch, err = p.cl.ProducerID(bounded); err != nil {
 		return p.typed(err, "", doing)
 	}
 	return nil

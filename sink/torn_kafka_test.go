@@ -41,7 +41,7 @@ func newTearing(t *testing.T, c *kafkatest.Cluster) *tearing {
 func (r *tearing) tear(t *testing.T, topic string, partition int32, commit bool) {
 	t.Helper()
 	ctx := testCtx(t)
-	if err := r.p.begin(ctx, nil); err != nil {
+	if err := r.p.begin(ctx, ctx, nil); err != nil {
 		t.Fatal(err)
 	}
 	r.by = r.p.id
@@ -119,7 +119,7 @@ func (r *tearing) outweigh(t *testing.T, topic string, partition int32, commit b
 	if err := r.p.ensure(ctx, nil, four); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.p.begin(ctx, r.position(0, "")); err != nil {
+	if err := r.p.begin(ctx, ctx, r.position(0, "")); err != nil {
 		t.Fatal(err)
 	}
 	if fail := r.p.produce(ctx, nil, four); fail != nil {
@@ -224,7 +224,7 @@ func kafkaTornWaits(t *testing.T, c *kafkatest.Cluster) {
 	if err := r.p.ensure(testCtx(t), nil, r.position(elsewhere, "")); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.p.begin(testCtx(t), nil); err != nil {
+	if err := r.p.begin(testCtx(t), testCtx(t), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-opened; err != nil {

@@ -27,7 +27,7 @@ func (p *Producer) commit(ctx context.Context, records, positions []*kgo.Record)
 		if e != nil {
 			return e, nil // nothing was begun
 		}
-		if err := p.begin(bounded, positions); err != nil {
+		if err := p.begin(ctx, bounded, positions); err != nil {
 			return nil, p.ended(ctx, err)
 		}
 		fail := p.produce(bounded, records, positions)
