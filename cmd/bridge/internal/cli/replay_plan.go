@@ -64,7 +64,7 @@ func (b *bridge) plan(ctx context.Context, f replayFlags, now time.Time) (backfi
 	if run.To, err = f.end(now); err != nil {
 		return run, exit(pipeline.ExitUsage, err)
 	}
-	streams, err := b.chosen(f)
+	streams, err := b.withEvents(f)
 	if err != nil {
 		return run, exit(pipeline.ExitUsage, err)
 	}
@@ -108,27 +108,37 @@ func checkReplayID(text string) error {
 	return nil
 }
 
+// withEvents are the chosen streams that can be replayed. Of all, those that ask for rows
+// are left out.
+func (b *bridge) withEvents(f replayFlags) (out []config.Stream, _ error) {
+	streams, err := b.chosen(f)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range streams {
+		switch {
+		case s.Source != config.SourceQuery:
+			out = append(out, s)
+		case !f.all:
+			return nil, fmt.Errorf("%s has no events: rows that are asked for have no replay; try: bridge positions rewind", s.Channel)
+		}
+	}
+	if len(out) == 0 {
+		return nil, errors.New("no stream of the configuration has events: rows that are asked for have no replay; try: bridge positions rewind")
+	}
+	return out, nil
+}
+
 // chosen are the configured streams that the flags name.
 func (b *bridge) chosen(f replayFlags) ([]config.Stream, error) {
-	var out []config.Stream
 	if f.all {
-		for _, s := range b.cfg.Streams {
-			if s.Source != config.SourceQuery {
-				out = append(out, s)
-			}
-		}
-		if len(out) == 0 {
-			return nil, errors.New("no stream of the configuration has events: rows that are asked for have no replay; try: bridge positions rewind")
-		}
-		return out, nil
+		return b.cfg.Streams, nil
 	}
+	var out []config.Stream
 	for _, channel := range f.channels {
 		at := slices.IndexFunc(b.cfg.Streams, func(s config.Stream) bool { return s.Channel == channel })
 		if at < 0 {
 			return nil, fmt.Errorf("channel %q is not one of the configuration's; it has %s", channel, strings.Join(b.channels(), ", "))
-		}
-		if b.cfg.Streams[at].Source == config.SourceQuery {
-			return nil, fmt.Errorf("%s has no events: rows that are asked for have no replay; try: bridge positions rewind", channel)
 		}
 		if slices.ContainsFunc(out, func(s config.Stream) bool { return s.Channel == channel }) {
 			return nil, fmt.Errorf("channel %s is given twice", channel)
