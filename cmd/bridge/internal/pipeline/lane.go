@@ -381,7 +381,7 @@ func (l *Lane) trace(kind string) SourceTrace {
 			if s, ok := l.streams[channel]; ok {
 				s.stats.setSubscribed(on)
 				s.up.CompareAndSwap(false, on)
-				s.stats.changes.changed()
+				s.stats.changes.Changed()
 				l.cfg.Log.Debug().Str("channel", channel).Bool("subscribed", on).Msg("subscription")
 			}
 		},
@@ -409,7 +409,7 @@ func (l *Lane) haltStream(channel string, why error) {
 		return
 	}
 	s.stats.halt(why.Error())
-	s.stats.changes.changed()
+	s.stats.changes.Changed()
 	l.cfg.Log.Error().Err(why).Str("channel", channel).
 		Msg("stream is halted; its position stays where it is, the other streams go on")
 }

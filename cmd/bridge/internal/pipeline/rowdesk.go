@@ -68,7 +68,7 @@ func (d *RowDesk) Subscribed(ctx context.Context, channel string) error {
 		return ErrHalted
 	}
 	for {
-		changed := s.stats.changes.wait()
+		changed := s.stats.changes.Wait()
 		switch {
 		case s.stats.haltedWhy() != "":
 			return ErrHalted
@@ -104,12 +104,10 @@ func (d *RowDesk) Held(ctx context.Context, read func(ctx context.Context) (Chun
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	select {
-	case a := <-o.done:
-		return a.left, a.err
-	case <-ctx.Done():
-		return nil, ctx.Err() // it may have become durable: the session is over
-	}
+	// The committer has it, and answers whatever becomes of ctx. Not to wait would be to
+	// close the window of rows that it is about to judge by it (rule 4).
+	a := <-o.done
+	return a.left, a.err
 }
 
 // take carries out an order. Its error ends the session.
@@ -150,31 +148,6 @@ func (c *carrier) work(ctx context.Context, stop func()) (end func() error) {
 		cancel()
 		wg.Wait()
 		return failed
-	}
-}
-
-// changing lets others wait for a change. Its zero value is ready.
-type changing struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-// wait returns what is closed at the next change.
-func (c *changing) wait() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ch == nil {
-		c.ch = make(chan struct{})
-	}
-	return c.ch
-}
-
-func (c *changing) changed() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ch != nil {
-		close(c.ch)
-		c.ch = nil
 	}
 }
 

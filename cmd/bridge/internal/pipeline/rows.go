@@ -65,13 +65,17 @@ type Beside struct {
 	Entries []*transform.Hole // states of holes
 }
 
-// RowRefusedError says that a row cannot become a record.
+// RowRefusedError says that a row cannot become a record, or that what stands beside
+// rows cannot: then it has no ID.
 type RowRefusedError struct {
 	Channel, ID string
 	Err         error
 }
 
 func (e *RowRefusedError) Error() string {
+	if e.ID == "" {
+		return fmt.Sprintf("what goes with rows of %s cannot be written: %v", e.Channel, e.Err)
+	}
 	return fmt.Sprintf("the row %s cannot become a record of %s: %v", e.ID, e.Channel, e.Err)
 }
 
@@ -119,7 +123,8 @@ func (c *committer) commitRows(ctx context.Context, ch *Chunk) (left []string, e
 	}
 	tooLarge := make(map[int]error)
 	for {
-		if err := c.encodeRows(ctx, s, ch, rows, tooLarge); err != nil {
+		refused, err := c.encodeRows(ctx, s, ch, rows, tooLarge)
+		if err != nil {
 			return nil, err
 		}
 		until, positions, err := c.besides(ctx, s, ch.Object, rows, beside)
@@ -147,41 +152,52 @@ func (c *committer) commitRows(ctx context.Context, ch *Chunk) (left []string, e
 		c.rememberRows(rows)
 		s.stats.Rows.Add(uint64(len(rows)))
 		s.stats.RowsLeft.Add(uint64(len(left)))
+		c.tellRefused(s, rows, refused)
 		return left, nil
 	}
 }
 
-// encodeRows fills records and owners from the rows.
-func (c *committer) encodeRows(ctx context.Context, s *laneStream, ch *Chunk, rows []*Row, tooLarge map[int]error) error {
+// tellRefused tells of rows that are dead letters now, by index and why.
+func (c *committer) tellRefused(s *laneStream, rows []*Row, refused map[int]error) {
+	s.stats.RowsRefused.Add(uint64(len(refused)))
+	for i, why := range refused {
+		c.l.cfg.Log.Error().Err(why).Str("channel", s.Key.Channel).Str("id", rows[i].ID).Msg("row became a dead letter")
+	}
+}
+
+// encodeRows fills records and owners from the rows, and returns why some of them are
+// dead letters.
+func (c *committer) encodeRows(ctx context.Context, s *laneStream, ch *Chunk, rows []*Row, tooLarge map[int]error) (refused map[int]error, _ error) {
+	refused = make(map[int]error)
 	c.records, c.owners = c.records[:0], c.owners[:0]
 	for i, r := range rows {
 		before := len(c.records)
-		err := c.patiently(ctx, ch.Channel, func() (err error) {
-			c.records = c.records[:before]
-			if err = tooLarge[i]; err == nil {
-				c.records, _, err = c.l.cfg.Encoder.Encode(ctx, c.records, &r.Event)
-			}
-			return err
-		})
+		err := tooLarge[i]
+		if err == nil {
+			err = c.patiently(ctx, ch.Channel, func() (err error) {
+				c.records, _, err = c.l.cfg.Encoder.Encode(ctx, c.records[:before], &r.Event)
+				return err
+			})
+		}
 		switch {
 		case err == nil:
 			for _, made := range c.records[before:] {
 				made.Headers = append(made.Headers, kgo.RecordHeader{Key: SnapshotHeader, Value: []byte(ch.Task)})
 			}
 		case ctx.Err() != nil:
-			return err
-		case s.HaltOnBadEvent:
-			return &RowRefusedError{Channel: ch.Channel, ID: r.ID, Err: err}
+			return nil, err
+		case s.HaltOnBadEvent, tooLarge[i] == nil && Decide(classifyEncode(err), false).Action != SetAside:
+			// By policy, or all rows would be refused alike.
+			return nil, &RowRefusedError{Channel: ch.Channel, ID: r.ID, Err: err}
 		default: // I1
 			c.records = append(c.records[:before], c.l.cfg.DeadLetter.record(s.Key, &r.Event, err, tooLarge[i] == nil))
-			s.stats.RowsRefused.Add(1)
-			c.l.cfg.Log.Error().Err(err).Str("channel", ch.Channel).Str("id", r.ID).Msg("row became a dead letter")
+			refused[i] = err
 		}
 		for range len(c.records) - before {
 			c.owners = append(c.owners, i)
 		}
 	}
-	return nil
+	return refused, nil
 }
 
 // besides appends the records beside the rows, and makes those of the positions topic:
@@ -189,7 +205,9 @@ func (c *committer) encodeRows(ctx context.Context, s *laneStream, ch *Chunk, ro
 func (c *committer) besides(ctx context.Context, s *laneStream, object string, rows []*Row, b Beside) (until time.Time, positions []*kgo.Record, err error) {
 	for _, h := range b.Entries {
 		var f fate
-		if err := c.patiently(ctx, h.Channel, func() error { return c.enter(ctx, h, &f) }); err != nil {
+		if err := c.patiently(ctx, h.Channel, func() error { return c.enter(ctx, h, &f) }); err != nil && ctx.Err() == nil {
+			return until, nil, &RowRefusedError{Channel: s.Key.Channel, Err: err}
+		} else if err != nil {
 			return until, nil, err
 		}
 	}

@@ -130,7 +130,7 @@ type StreamStats struct {
 	RowsLeft                                             atomic.Uint64 // read, and left out for an event that came meanwhile
 	RowsRefused                                          atomic.Uint64 // of Rows, those that became dead letters
 
-	changes changing // subscribed or halted
+	changes Changes // subscribed or halted
 
 	received atomic.Int64               // when an event was last taken, in Unix nanoseconds
 	starving atomic.Pointer[Starvation] // nil while nothing is missing

@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
 	"github.com/sfbridge/bridge/replay"
 	"github.com/sfbridge/bridge/transform"
@@ -56,18 +54,24 @@ func newBoard(w *Worker, desk *pipeline.RowDesk) (*board, error) {
 		case t.ID == cursorID:
 			n, err := readCursor(t.Body)
 			if err != nil {
-				return nil, fmt.Errorf("task %q of %s: %w", t.ID, t.Key.Channel, err)
+				return nil, unreadable(fmt.Errorf("task %q of %s: %w", t.ID, t.Key.Channel, err))
 			}
 			b.cursors[t.Key.Channel] = n
 		default:
 			s, err := ReadState(t)
 			if err != nil {
-				return nil, err
+				return nil, unreadable(err)
 			}
 			b.tasks[taskKey{t.Key, t.ID}] = &task{key: t.Key, id: t.ID, state: s}
 		}
 	}
 	return b, nil
+}
+
+// unreadable ends the process: what was begun with rows must not be forgotten, nor
+// guessed (I5).
+func unreadable(err error) error {
+	return &pipeline.ExitError{Code: pipeline.ExitEnvironment, Err: err}
 }
 
 // run follows signals and holes, and has two hands at work.
@@ -83,8 +87,10 @@ func (b *board) run(ctx context.Context) error {
 	return errors.Join(err, <-errs, <-errs)
 }
 
-// changed wakes whoever waits for a change.
-func (b *board) changed() {
+// tellChange wakes whoever waits for a change.
+func (b *board) tellChange() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	close(b.changes)
 	b.changes = make(chan struct{})
 }
@@ -106,7 +112,7 @@ func (b *board) hand(ctx context.Context, repairs bool) error {
 		t.cancel(nil)
 		t.cancel = nil
 		b.mu.Unlock()
-		if err := b.outcome(ctx, t, err, cause); err != nil {
+		if err := b.outcome(ctx, t, err, cause); err != nil && !errors.Is(err, pipeline.ErrHalted) {
 			return err
 		}
 	}
@@ -141,13 +147,10 @@ func (t *task) standing() Standing {
 
 func (t *task) kind() Kind { return t.state.Kind } // never changes
 
-// standingError is why the run of a task was ended from outside.
-type standingError struct {
-	to  Standing
-	why string
-}
+// errDirected is why the run of a task ended that somebody stopped or paused.
+var errDirected = errors.New("somebody directed the task")
 
-func (e *standingError) Error() string { return "the task is " + string(e.to) }
+func directed(cause error) bool { return errors.Is(cause, errDirected) }
 
 // outcome acts upon the end of a run. Its error ends the session.
 func (b *board) outcome(ctx context.Context, t *task, err, cause error) error {
@@ -155,13 +158,13 @@ func (b *board) outcome(ctx context.Context, t *task, err, cause error) error {
 	switch {
 	case ctx.Err() != nil:
 		return nil //nolint:nilerr // the session is over, whatever ended the run
+	case directed(cause):
+		return nil //nolint:nilerr // whoever ended the run makes durable how the task stands
 	case err == nil:
 		t.mu.Lock()
 		counts := t.state.Counts
 		t.mu.Unlock()
-		b.mu.Lock()
-		b.changed()
-		b.mu.Unlock()
+		b.tellChange()
 		log.Info().Int("rows", counts.Rows).Int("gone", counts.Gone).Int("calls", counts.Calls).Msg("rows are written")
 		return nil
 	case errors.Is(err, pipeline.ErrHalted):
@@ -169,9 +172,6 @@ func (b *board) outcome(ctx context.Context, t *task, err, cause error) error {
 		t.state.Standing = Paused // for the life of this session: it is not written
 		t.mu.Unlock()
 		return nil
-	}
-	if to, ok := errors.AsType[*standingError](cause); ok {
-		return b.stand(ctx, t, to.to, to.why)
 	}
 	if passing(err) {
 		log.Warn().Err(err).Dur("retry_in", b.w.cfg.Pause).Msg("rows cannot be read now")
@@ -187,19 +187,39 @@ func (b *board) outcome(ctx context.Context, t *task, err, cause error) error {
 
 // stand makes durable how a task stands, and tells of it.
 func (b *board) stand(ctx context.Context, t *task, to Standing, why string) error {
-	kind := map[Standing]NoticeType{Aborted: TaskEnded, Paused: TaskPaused, Running: Resumed}[to]
+	if !t.turn(to, why) {
+		return nil
+	}
+	err := b.keep(ctx, t.key.Channel, func() pipeline.Beside { return b.stood(pipeline.Beside{}, t, to) })
+	b.tellChange()
+	return err
+}
+
+// turn changes how a task stands, unless it stands so or has ended.
+func (t *task) turn(to Standing, why string) bool {
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state.Standing == to || t.state.ended() {
+		return false
+	}
 	t.state.Standing, t.state.Why = to, why
 	if to == Aborted {
 		t.state.Ended = time.Now()
 	}
-	kept, told := t.kept(), b.w.tell(kind, t.key, t.id, t.state, why)
-	t.mu.Unlock()
-	err := b.keep(ctx, t.key.Channel, []replay.Task{kept}, told, nil)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.changed()
-	return err
+	return true
+}
+
+// stood adds to what becomes durable that a task was turned. One that came to its end
+// meanwhile has told that.
+func (b *board) stood(out pipeline.Beside, t *task, to Standing) pipeline.Beside {
+	kind := map[Standing]NoticeType{Aborted: TaskEnded, Paused: TaskPaused, Running: Resumed}[to]
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out.Tasks = append(out.Tasks, t.kept())
+	if t.state.Standing == to {
+		out.Records = append(out.Records, b.w.tell(kind, t.key, t.id, t.state, t.state.Why)...)
+	}
+	return out
 }
 
 // kept is the durable form of the task. The caller holds mu.
@@ -208,38 +228,37 @@ func (t *task) kept() replay.Task {
 	return t.state.task(t.key, t.id)
 }
 
-// keep commits tasks and notices without rows.
-func (b *board) keep(ctx context.Context, channel string, tasks []replay.Task, told []*kgo.Record, entries []*transform.Hole) error {
-	_, err := b.desk.Commit(ctx, pipeline.Chunk{Channel: channel, Beside: func([]string) pipeline.Beside {
-		return pipeline.Beside{Tasks: tasks, Records: told, Entries: entries}
-	}})
-	if errors.Is(err, pipeline.ErrHalted) || ctx.Err() != nil {
-		return nil //nolint:nilerr // there is nobody any more to keep it for
-	}
+// keep commits what stands beside rows, without any. The committer asks for it when its
+// turn has come: what beside changes of a state is durable then or the session is over,
+// and no state is followed by an older one.
+func (b *board) keep(ctx context.Context, channel string, beside func() pipeline.Beside) error {
+	_, err := b.desk.Commit(ctx, pipeline.Chunk{Channel: channel, Beside: func([]string) pipeline.Beside { return beside() }})
 	return err
 }
 
-// add makes tasks durable and puts them on the board.
-func (b *board) add(ctx context.Context, channel string, tasks []*task, beside []replay.Task, told []*kgo.Record, entries []*transform.Hole) error {
-	for _, t := range tasks {
-		beside = append(beside, t.kept())
-	}
+// add makes a task durable, with the cursor of the signal that asks for it if one does,
+// and puts it on the board.
+func (b *board) add(ctx context.Context, t *task, cursor ...replay.Task) error {
 	old := b.old(time.Now())
-	for _, t := range old {
-		beside = append(beside, replay.Task{Key: t.key, ID: t.id}) // without a body: deleted
-	}
-	if err := b.keep(ctx, channel, beside, told, entries); err != nil || ctx.Err() != nil {
+	err := b.keep(ctx, t.key.Channel, func() pipeline.Beside {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		out := pipeline.Beside{Tasks: append(slices.Clone(cursor), t.kept())}
+		for _, o := range old {
+			out.Tasks = append(out.Tasks, replay.Task{Key: o.key, ID: o.id}) // without a body: deleted
+		}
+		return out
+	})
+	if err != nil {
 		return err
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, t := range old {
-		delete(b.tasks, taskKey{t.key, t.id})
+	for _, o := range old {
+		delete(b.tasks, taskKey{o.key, o.id})
 	}
-	for _, t := range tasks {
-		b.tasks[taskKey{t.key, t.id}] = t
-	}
-	b.changed()
+	b.tasks[taskKey{t.key, t.id}] = t
+	b.mu.Unlock()
+	b.tellChange()
 	return nil
 }
 
@@ -279,10 +298,11 @@ func (b *board) follow(ctx context.Context) error {
 			holes = b.w.cfg.Holes.Changed()
 		}
 		for _, key := range b.desk.Streams() {
-			if err := b.followSignals(ctx, key); err != nil {
-				return err
+			err := b.followSignals(ctx, key)
+			if err == nil {
+				err = b.followHoles(ctx, key)
 			}
-			if err := b.followHoles(ctx, key); err != nil {
+			if err != nil && !errors.Is(err, pipeline.ErrHalted) { // of a halted stream nothing is followed
 				return err
 			}
 		}
@@ -311,7 +331,7 @@ func (b *board) followHoles(ctx context.Context, key replay.Key) error {
 	if t == nil {
 		return nil
 	}
-	return b.add(ctx, key.Channel, []*task{t}, nil, nil, nil)
+	return b.add(ctx, t)
 }
 
 // repairs says whether a repair of a stream is under way, and which holes need none:

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
 	"github.com/sfbridge/bridge/replay"
 	"github.com/sfbridge/bridge/transform"
 )
@@ -55,7 +58,7 @@ func (b *board) followSignals(ctx context.Context, key replay.Key) error {
 		return nil
 	case !begun:
 		b.cursors[key.Channel] = end
-		return b.keep(ctx, key.Channel, []replay.Task{cursorTask(key, end)}, nil, nil)
+		return b.advance(ctx, key, end)
 	case at > end: // the topic was made anew
 		signals, _ = b.w.cfg.Signals.From(key.Channel, 0)
 	}
@@ -68,26 +71,30 @@ func (b *board) followSignals(ctx context.Context, key replay.Key) error {
 	return nil
 }
 
+// advance makes durable that signals before an offset need nothing more.
+func (b *board) advance(ctx context.Context, key replay.Key, next int64, told ...*kgo.Record) error {
+	return b.keep(ctx, key.Channel, func() pipeline.Beside {
+		return pipeline.Beside{Tasks: []replay.Task{cursorTask(key, next)}, Records: told}
+	})
+}
+
 // obey does what one signal asks for. That it was done is durable with it.
 func (b *board) obey(ctx context.Context, key replay.Key, s Signal) error {
-	cursor := []replay.Task{cursorTask(key, s.Offset+1)}
+	next := s.Offset + 1
 	switch s.Type {
 	case AskStop, AskPause, AskResume:
-		if err := b.direct(ctx, key, s); err != nil {
-			return err
-		}
-		return b.keep(ctx, key.Channel, cursor, nil, nil)
+		return b.direct(ctx, key, s, cursorTask(key, next))
 	}
 	t, err := b.w.ordered(key, s)
 	if err != nil {
 		b.w.cfg.Log.Warn().Err(err).Str("channel", key.Channel).Str("by", s.By).Msg("a signal cannot be followed")
 		refused := &State{Kind: Asked, Parts: []*Part{{Object: s.Object}}}
-		return b.keep(ctx, key.Channel, cursor, b.w.tell(Refused, key, s.TaskID(), refused, err.Error()), nil)
+		return b.advance(ctx, key, next, b.w.tell(Refused, key, s.TaskID(), refused, err.Error())...)
 	}
 	if old := b.task(key, t.id); old != nil && !old.endedNow() {
-		return b.keep(ctx, key.Channel, cursor, nil, nil) // it is under way
+		return b.advance(ctx, key, next) // it is under way
 	}
-	return b.add(ctx, key.Channel, []*task{t}, cursor, nil, nil)
+	return b.add(ctx, t, cursorTask(key, next))
 }
 
 func (t *task) endedNow() bool {
@@ -96,30 +103,40 @@ func (t *task) endedNow() bool {
 	return t.state.ended()
 }
 
-// direct stops, pauses or resumes the tasks that a signal means.
-func (b *board) direct(ctx context.Context, key replay.Key, s Signal) error {
+// direct stops, pauses or resumes the tasks that a signal means, and makes that durable
+// together with the cursor.
+func (b *board) direct(ctx context.Context, key replay.Key, s Signal, cursor replay.Task) error {
 	to := map[SignalType]Standing{AskStop: Aborted, AskPause: Paused, AskResume: Running}[s.Type]
+	why := ""
+	if to == Aborted {
+		why = "stopped by " + cmp.Or(s.By, "a signal")
+	}
+	var turned []*task
 	for _, t := range b.of(key, s) {
-		now := t.standing()
-		if now == to || now == Done || now == Aborted {
-			continue
-		}
-		why := ""
-		if to == Aborted {
-			why = "stopped by " + cmp.Or(s.By, "a signal")
-		}
-		b.mu.Lock()
-		end := t.cancel
-		b.mu.Unlock()
-		if end != nil {
-			end(&standingError{to, why}) // its hand makes it durable
-			continue
-		}
-		if err := b.stand(ctx, t, to, why); err != nil {
-			return err
+		if t.turn(to, why) {
+			turned = append(turned, t)
+			b.interrupt(t)
+			b.w.cfg.Log.Info().Str("channel", key.Channel).Str("task", t.id).Str("by", s.By).Str("state", string(to)).Msg("a signal directs a task")
 		}
 	}
-	return nil
+	err := b.keep(ctx, key.Channel, func() pipeline.Beside {
+		out := pipeline.Beside{Tasks: []replay.Task{cursor}}
+		for _, t := range turned {
+			out = b.stood(out, t, to)
+		}
+		return out
+	})
+	b.tellChange()
+	return err
+}
+
+// interrupt ends the run of a task that somebody directed, if it has one.
+func (b *board) interrupt(t *task) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if t.cancel != nil && t.standing() != Running {
+		t.cancel(errDirected)
+	}
 }
 
 // ordered is the task that a signal asks for.

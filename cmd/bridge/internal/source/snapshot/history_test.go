@@ -62,7 +62,9 @@ type history struct {
 	parallel int
 	latest   bool // where streams begin
 	restless bool // one record changes all the time
-	latency  int  // milliseconds of a request, at most
+	wishful  bool // somebody asks for rows, and pauses what is under way
+	wishes   *wishes
+	latency  int // milliseconds of a request, at most
 
 	mu     sync.Mutex
 	netRnd *rand.Rand
@@ -128,6 +130,7 @@ func newHistory(t *testing.T, seed uint64) *history {
 		h.method = Bulk
 	}
 	h.parallel += h.rnd.IntN(2)
+	h.wishful, h.wishes = h.rnd.IntN(3) == 0, newWishes()
 	h.latest, h.restless = h.rnd.IntN(2) == 0, h.rnd.IntN(5) == 0
 	if h.rnd.IntN(2) == 0 {
 		h.latency = 300
@@ -185,6 +188,9 @@ func (h *history) run(t *testing.T) []string {
 		if h.restless {
 			h.fidget()
 		}
+		if h.wishful && h.rnd.IntN(8) == 0 {
+			h.wish()
+		}
 		if kills > 0 && time.Now().After(nextKill) {
 			kills--
 			stop()
@@ -205,6 +211,7 @@ func (h *history) run(t *testing.T) []string {
 		}
 	}
 	h.org.StopFaults()
+	h.goOn()
 	h.topics.mu.Lock()
 	h.topics.trouble = 0
 	h.topics.mu.Unlock()
@@ -222,7 +229,7 @@ func (h *history) rest() string {
 	calm := time.Now() // since when; a hole may be found once the bus has had nothing for two minutes
 	for {
 		at, busy, err := h.topics.standing()
-		if busy || !h.bus.quiet(at) || !h.holes.none() {
+		if len(busy) > 0 || !h.bus.quiet(at) || !h.holes.none() {
 			calm = time.Now()
 		}
 		switch {
@@ -252,7 +259,7 @@ func (h *history) process(t *testing.T) (kill func()) {
 	})
 	must(t, err)
 	worker := New(Config{
-		Client: client, Reader: reader, Holes: h.holes, NoticesTopic: "notices",
+		Client: client, Reader: reader, Holes: h.holes, Signals: h.wishes, NoticesTopic: "notices",
 		Objects: func(channel string) []string {
 			for _, object := range historyObjects() {
 				if channelOf(object) == channel {

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -72,8 +73,8 @@ func (k *topics) all() []*kgo.Record {
 	return slices.Clone(k.records)
 }
 
-// standing says where the streams are, and whether a task is under way.
-func (k *topics) standing() (at map[string]string, busy bool, err error) {
+// standing says where the streams are, and which tasks are under way.
+func (k *topics) standing() (at map[string]string, busy []string, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	at = make(map[string]string)
@@ -86,12 +87,14 @@ func (k *topics) standing() (at map[string]string, busy bool, err error) {
 		}
 		s, err := ReadState(t)
 		if err != nil {
-			return nil, false, err
+			return nil, nil, err
 		}
 		if s.Standing == Aborted {
-			return nil, false, errors.New("a task was aborted: " + s.Why)
+			return nil, nil, errors.New("a task was aborted: " + s.Why)
 		}
-		busy = busy || s.Standing != Done
+		if s.Standing != Done {
+			busy = append(busy, fmt.Sprintf("%s is %s", key.id, s.Standing))
+		}
 	}
 	return at, busy, nil
 }

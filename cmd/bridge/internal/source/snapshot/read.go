@@ -232,12 +232,13 @@ func (r *run) begun(ctx context.Context, rows *salesforce.BulkRows, one *idRange
 	if err := rows.Start(); err != nil {
 		return err
 	}
-	at := rows.Position()
-	r.t.mu.Lock()
-	one.Job, one.Version = at.Job, at.APIVersion
-	kept := r.t.kept()
-	r.t.mu.Unlock()
-	return r.b.keep(ctx, r.t.key.Channel, []replay.Task{kept}, nil, nil)
+	return r.b.keep(ctx, r.t.key.Channel, func() pipeline.Beside {
+		r.t.mu.Lock()
+		defer r.t.mu.Unlock()
+		at := rows.Position()
+		one.Job, one.Version = at.Job, at.APIVersion
+		return pipeline.Beside{Tasks: []replay.Task{r.t.kept()}}
+	})
 }
 
 // orphan ends the job of a process that did not come to it.

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
 	"github.com/sfbridge/bridge/replay"
 	"github.com/sfbridge/bridge/salesforce"
@@ -81,15 +79,20 @@ func (b *board) do(ctx context.Context, t *task) error {
 // begin tells that a task begins.
 func (b *board) begin(ctx context.Context, t *task) error {
 	t.mu.Lock()
-	if !t.state.Begun.IsZero() {
-		t.mu.Unlock()
+	begun := !t.state.Begun.IsZero()
+	t.mu.Unlock()
+	if begun {
 		return nil
 	}
-	t.state.Begun = time.Now()
-	kept, told := t.kept(), b.w.tell(Started, t.key, t.id, t.state, "")
-	entries := t.state.holes(transform.HoleRepairing, func(was string) string { return was })
-	t.mu.Unlock()
-	return b.keep(ctx, t.key.Channel, []replay.Task{kept}, told, entries)
+	return b.keep(ctx, t.key.Channel, func() pipeline.Beside {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.state.Begun = time.Now()
+		return pipeline.Beside{
+			Tasks: []replay.Task{t.kept()}, Records: b.w.tell(Started, t.key, t.id, t.state, ""),
+			Entries: t.state.holes(transform.HoleRepairing, func(was string) string { return was }),
+		}
+	})
 }
 
 // part reads what one part asks for.
@@ -133,25 +136,25 @@ func (r *run) note() {
 
 // enter makes the next phase durable; behind the last of the last part, the end.
 func (r *run) enter(ctx context.Context, next phase) error {
-	r.t.mu.Lock()
-	r.p.Phase = next
-	r.p.Ranges, r.p.Again = nil, nil
-	s := r.t.state
-	last := next == finished && s.Current().Phase == finished
-	if last {
-		s.Standing, s.Ended = Done, time.Now()
-	}
-	kept := r.t.kept() // counts the calls
-	var told []*kgo.Record
-	var entries []*transform.Hole
-	if last {
-		told, entries = r.b.w.tell(TaskDone, r.t.key, r.t.id, s, ""), s.filled()
+	return r.b.keep(ctx, r.t.key.Channel, func() pipeline.Beside {
+		r.t.mu.Lock()
+		defer r.t.mu.Unlock()
+		s := r.t.state
+		r.p.Phase = next
+		r.p.Ranges, r.p.Again = nil, nil
+		last := next == finished && s.Current().Phase == finished
+		if last {
+			s.Standing, s.Why, s.Ended = Done, "", time.Now() // whatever was asked for meanwhile
+		}
+		kept := r.t.kept() // counts the calls
+		if !last {
+			return pipeline.Beside{Tasks: []replay.Task{kept}}
+		}
 		if s.Kind == Repair {
 			kept.Body = nil // the ledger has it
 		}
-	}
-	r.t.mu.Unlock()
-	return r.b.keep(ctx, r.t.key.Channel, []replay.Task{kept}, told, entries)
+		return pipeline.Beside{Tasks: []replay.Task{kept}, Records: r.b.w.tell(TaskDone, r.t.key, r.t.id, s, ""), Entries: s.filled()}
+	})
 }
 
 // selection is what the part asks for, within a range.
