@@ -80,7 +80,13 @@ func (b *board) run(ctx context.Context) error {
 	defer cancel()
 	errs := make(chan error, 2)
 	for _, repairs := range []bool{true, false} {
-		go func() { errs <- b.hand(ctx, repairs) }()
+		go func() {
+			err := b.hand(ctx, repairs)
+			if err != nil {
+				cancel()
+			}
+			errs <- err
+		}()
 	}
 	err := b.follow(ctx)
 	cancel()
