@@ -151,7 +151,7 @@ func (a *audit) all(ctx context.Context) error {
 		if seen.Add(row.ID); seen.Len()%1000 == 0 {
 			a.Progress(Step{Doing: "comparing rows", Done: int64(seen.Len()), Of: int64(a.topic.Len())})
 		}
-		return a.compare(ctx, row)
+		return a.examine(ctx, row)
 	}); err != nil {
 		return err
 	}
@@ -185,6 +185,17 @@ func (a *audit) eachRow(rows salesforce.Rows, do func(salesforce.Row) error) (er
 
 func (a *audit) reading(err error) error {
 	return fmt.Errorf("reading rows of %s: %w", a.object(), err)
+}
+
+// examine compares a row of the org. What is on its way comes while others are read: it
+// is not among too many.
+func (a *audit) examine(ctx context.Context, row salesforce.Row) error {
+	if len(a.doubts) >= a.MostDoubts {
+		if err := a.follow(ctx); err != nil {
+			return err
+		}
+	}
+	return a.compare(ctx, row)
 }
 
 // compare looks at a record for the first time.

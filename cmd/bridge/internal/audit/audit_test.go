@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -183,6 +184,40 @@ func TestTooMany(t *testing.T) {
 	_, err := audit.Run(t.Context(), cfg)
 	if _, ok := errors.AsType[*audit.TooManyError](err); !ok {
 		t.Error(err)
+	}
+}
+
+// What comes while the org is read is not among too many.
+func TestManyOnTheirWay(t *testing.T) {
+	w := newWorld(t, 0)
+	w.create(t, 30)
+	cfg := w.config(t, time.Second)
+	cfg.MostDoubts = 5
+	late := sync.OnceFunc(func() { w.quiet(t) })
+	cfg.Now = func() time.Time { late(); return time.Now() } // asked with the first doubt
+	report, err := audit.Run(t.Context(), cfg)
+	check(t, err)
+	if !report.Same() || report.Settled == 0 {
+		t.Errorf("%+v", report)
+	}
+}
+
+// Records of the topic are drawn from its beginning to its end.
+func TestSampleOfTheWholeTopic(t *testing.T) {
+	w := newWorld(t, 0)
+	ids := w.create(t, 300)
+	w.loses(func(e *orgsim.Entry) bool { return e.ChangeType == "DELETE" })
+	gone := ids[200:]
+	for _, id := range gone {
+		check(t, w.org.Delete(object, id))
+	}
+	w.quiet(t)
+	cfg := w.config(t, 200*time.Millisecond)
+	cfg.Sample = 150 // fewer than those that are not gone
+	report, err := audit.Run(t.Context(), cfg)
+	check(t, err)
+	if found := len(report.Drifts); found < 25 {
+		t.Errorf("of %d records that are gone a half was to be found, and %d were", len(gone), found)
 	}
 }
 

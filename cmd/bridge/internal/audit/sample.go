@@ -40,15 +40,21 @@ func (a *audit) sample(ctx context.Context) error {
 	if err != nil {
 		return a.reading(err)
 	}
-	if err := a.eachRow(rows, func(row salesforce.Row) error { return a.compare(ctx, row) }); err != nil {
+	if err := a.eachRow(rows, func(row salesforce.Row) error { return a.examine(ctx, row) }); err != nil {
 		return err
 	}
 	return a.recounted(ctx)
 }
 
-// share is the hash that a part of all hashes lies below: n of many, all if nobody knows
-// how many there are.
+// uncounted is how many records there are at least of an object that takes Salesforce too
+// long to count.
+const uncounted = 1_000_000
+
+// share is the hash that a part of all hashes lies below: n of many.
 func share(n, many int) uint64 {
+	if many < 0 {
+		many = uncounted
+	}
 	if many <= n {
 		return math.MaxUint64
 	}
@@ -94,14 +100,18 @@ func (a *audit) first(ctx context.Context, selection salesforce.Selection, most 
 	return ids, err
 }
 
-// ofTopic are ids of the topic that were drawn, as many as a sample has.
+// ofTopic are ids of the topic out of those that were drawn, as many as a sample has.
 func (a *audit) ofTopic(drawn func(id string) bool) (ids []string) {
+	n := 0
 	for id := range a.topic.IDs() {
-		if len(ids) == a.Sample {
-			break
+		if !drawn(id) {
+			continue
 		}
-		if drawn(id) {
+		n++
+		if len(ids) < a.Sample {
 			ids = append(ids, id)
+		} else if i := a.Draw(n); i < len(ids) { // so that all have the same chance
+			ids[i] = id
 		}
 	}
 	return ids

@@ -26,7 +26,7 @@ type following struct {
 	topic string
 	begin func(ctx context.Context) error // the reading begins: what was taken before comes again
 	take  func(ctx context.Context, r *kgo.Record)
-	seen  func(next int64) // everything before an offset was taken; of a topic with one partition
+	seen  func(next int64) // everything before an offset of partition 0 was taken
 	done  func()           // what was the topic's end when the reading began is reached
 	idle  func(ctx context.Context)
 	// lost is what is not known while the topic cannot be read.
@@ -109,7 +109,7 @@ func (f *following) poll(ctx context.Context, cl *kgo.Client, left map[int32]int
 		if !r.Attrs.IsControl() {
 			f.take(ctx, r)
 		}
-		if f.seen != nil {
+		if f.seen != nil && r.Partition == 0 {
 			f.seen(r.Offset + 1)
 		}
 		if end, more := left[r.Partition]; more && r.Offset >= end-1 {
@@ -117,29 +117,4 @@ func (f *following) poll(ctx context.Context, cl *kgo.Client, left map[int32]int
 		}
 	}
 	return nil
-}
-
-// changing lets others wait for a change. Its zero value is ready.
-type changing struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-// wait returns what is closed at the next change.
-func (c *changing) wait() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ch == nil {
-		c.ch = make(chan struct{})
-	}
-	return c.ch
-}
-
-func (c *changing) changed() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ch != nil {
-		close(c.ch)
-		c.ch = nil
-	}
 }

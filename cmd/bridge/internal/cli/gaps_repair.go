@@ -50,15 +50,15 @@ Ids may be shortened as for gaps show. If one of them is not found, nothing is d
 
 // repairGaps asks for the repair of the gaps that are named, or of all.
 func repairGaps(ctx context.Context, flags askFlags, ids []string, show taskView, stderr io.Writer) error {
-	l, topic, err := ledgerOf(ctx, flags.path)
-	if err != nil {
-		return stoppedOr(ctx, err)
-	}
 	d, err := openTaskDesk(ctx, flags.path, stderr)
 	if err != nil {
 		return stoppedOr(ctx, err)
 	}
 	defer d.close()
+	l, topic, err := ledgerOf(ctx, flags.path)
+	if err != nil {
+		return stoppedOr(ctx, err)
+	}
 	gaps, err := d.toRepair(l, topic, ids)
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func repairing(gaps []*gapEntry, tasks []taskRow) (signals []snapshot.Signal, ru
 
 // ledgerOf reads the ledger, as the other commands about gaps do.
 func ledgerOf(ctx context.Context, path string) (l *gapLedger, topic string, err error) {
-	d, err := openGapDesk(ctx, path, io.Discard) // problems are told by who opens the rest
+	d, err := openGapDesk(ctx, path, io.Discard) // who has opened the rest has told of problems
 	if err != nil {
 		return nil, "", err
 	}

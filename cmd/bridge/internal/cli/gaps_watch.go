@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
 	"github.com/sfbridge/bridge/transform"
 )
 
@@ -17,7 +18,7 @@ type openGaps struct {
 	read    bool                      // up to what was the ledger's end when the reading began
 	open    map[string]transform.Hole // by id
 	unread  map[string]*kgo.Record    // by id: what cannot be read may be open, of whichever stream
-	changes changing
+	changes pipeline.Changes
 }
 
 // of is how many gaps of a channel are open; nil while that is not known.
@@ -49,7 +50,7 @@ func (g *openGaps) done() {
 	g.read = true
 	g.mu.Unlock()
 	if !was {
-		g.changes.changed()
+		g.changes.Changed()
 	}
 }
 
@@ -62,7 +63,7 @@ func (g *openGaps) take(ctx context.Context, reader *transform.LedgerReader, org
 	if r.Value != nil {
 		e, err = reader.Read(ctx, r)
 	}
-	defer g.changes.changed()
+	defer g.changes.Changed()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.open, id)

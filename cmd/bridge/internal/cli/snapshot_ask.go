@@ -103,6 +103,9 @@ func (b *bridge) cover(entity, channel string) (*config.Stream, error) {
 	}
 	switch len(all) {
 	case 0:
+		if i := slices.IndexFunc(b.cfg.Streams, func(s config.Stream) bool { return s.Source == config.SourceQuery && s.Query.Object == entity }); i >= 0 {
+			return nil, exit(pipeline.ExitUsage, fmt.Errorf("rows of %s are asked for by %s, and there are no change events among which others had a place; try: bridge positions rewind", entity, b.cfg.Streams[i].Channel))
+		}
 		return nil, exit(pipeline.ExitUsage, fmt.Errorf("no stream of the configuration carries change events of %s; rows become records of a stream, so add one, such as %s", entity, config.ChannelOf(entity)))
 	case 1:
 		return all[0], nil

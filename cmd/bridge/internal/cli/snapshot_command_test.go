@@ -1,14 +1,22 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/sfbridge/bridge/cmd/bridge/internal/config"
 	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
 	"github.com/sfbridge/bridge/cmd/bridge/internal/source/snapshot"
 )
@@ -173,6 +181,139 @@ func TestSignalByHand(t *testing.T) {
 		return nil
 	})
 	r.drain()
+}
+
+// A topic of signals that somebody has made with several partitions is used all the same:
+// what is asked for goes to the one that is read, and what is in the others hides nothing.
+func TestSignalsInOnePartition(t *testing.T) {
+	s := newSchemaSite(t, "", accountEvents)
+	cl, err := kgo.NewClient(append(s.kafka, kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	const topic, partitions = "demo.signals", 20
+	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), partitions, 1, nil, topic); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: 1, Value: []byte("nonsense")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := s.run(t)
+	r.carries()
+	if r.signalsTopic() != topic {
+		t.Fatalf("signals are in %s", r.signalsTopic())
+	}
+	s.publish(t, 1, nil)
+	if out := s.says(t, pipeline.ExitOK, "snapshot", "--entity", "Account"); !strings.Contains(out, `"type":"done"`) {
+		t.Errorf("it was told: %s", out)
+	}
+	r.drain()
+}
+
+// What is told in a transaction that was open when the watch began is not missed.
+func TestWatchOfAnOpenTransaction(t *testing.T) {
+	s := newSchemaSite(t, "", accountEvents)
+	d := &taskDesk{laneOwner{bridge: &bridge{cfg: &config.Config{Name: "demo"}, kafka: s.kafka}}}
+	cl, err := kgo.NewClient(append(s.kafka, kgo.TransactionalID("lane"))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 1, 1, nil, d.notificationsTopic()); err != nil {
+		t.Fatal(err)
+	}
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	done := &kgo.Record{Topic: d.notificationsTopic(), Value: []byte(`{"v":1,"type":"done","channel":"` + accountEvents + `","task":"snapshot/0"}`)}
+	if err := cl.ProduceSync(t.Context(), done).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	w := &taskWatch{desk: d, show: jsonTasks{io.Discard}, ends: endsTask}
+	w.expect(accountEvents, "snapshot/0", "Account")
+	if err := w.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer w.cl.Close()
+	if err := cl.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if _, err := w.poll(t.Context()); err != nil || !w.tasks[0].ended {
+			return fmt.Errorf("the end is not seen: %w", err)
+		}
+		return nil
+	})
+}
+
+// notes takes what is noted.
+type notes struct {
+	jsonTasks
+	texts chan string
+}
+
+func (n notes) note(text string) error {
+	n.texts <- text
+	return nil
+}
+
+// It is told that no instance runs any more, however long one ran before that.
+func TestWatchOfAnInstanceThatDies(t *testing.T) {
+	s := newSchemaSite(t, "", accountEvents)
+	d := &taskDesk{laneOwner{bridge: &bridge{cfg: &config.Config{Name: "demo"}, kafka: s.kafka}}}
+	r := s.run(t)
+	r.carries()
+	w := &taskWatch{desk: d, show: notes{jsonTasks{io.Discard}, make(chan string, 100)}, ends: endsTask, patience: 20 * time.Millisecond}
+	w.expect(accountEvents, "snapshot/0", "Account")
+	w.tasks[0].last.Type = snapshot.Started
+	if err := w.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer w.cl.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	looks := make(chan struct{}, 1000)
+	d.kafka = append(d.kafka, kgo.WithHooks(onDescribe(func() { looks <- struct{}{} })))
+	ended := make(chan error, 1)
+	go func() { ended <- w.run(ctx) }()
+	<-looks
+	r.drain()
+	select {
+	case text := <-w.show.(notes).texts: //nolint:forcetypeassert // see above
+		if !strings.Contains(text, "no instance of the bridge runs any more") {
+			t.Error(text)
+		}
+	case <-ctx.Done():
+		t.Error("nothing is noted")
+	}
+	cancel()
+	if code := exitCode(<-ended); code != pipeline.ExitHalted {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// onDescribe is called before a group is described.
+type onDescribe func()
+
+func (f onDescribe) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, _ error) {
+	if key == int16(kmsg.DescribeGroups) {
+		f()
+	}
+}
+
+// What is wrong with a configuration is told.
+func TestGapsRepairOfAWrongConfiguration(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bridge.yaml")
+	if err := os.WriteFile(path, []byte("name: demo\nlanez: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := call(t, "gaps", "repair", "--all-open", "-c", path)
+	if code != pipeline.ExitUsage || strings.Count(stderr, "lanez: unknown key") != 1 {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
 }
 
 // What cannot be repaired is told at once.

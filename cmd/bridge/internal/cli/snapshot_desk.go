@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -115,7 +116,10 @@ func (d *taskDesk) send(ctx context.Context, signals []snapshot.Signal) error {
 		}
 		records[i] = &kgo.Record{Topic: d.signalsTopic(), Key: []byte(signals[i].Channel), Value: text}
 	}
-	if err := p.Commit(ctx, records, nil); err != nil {
+	if _, err := p.Topic(ctx, d.signalsTopic()); err != nil {
+		return outside("topic of signals", err)
+	}
+	if err := p.Commit(ctx, nil, records); err != nil { // partition 0, which is read alone, wherever their keys lead
 		return outside("topic of signals", err)
 	}
 	for i, r := range records {
@@ -136,7 +140,7 @@ func asks(s snapshot.Signal) asking {
 // those that run already, until the notices that end the wait, unless nobody wants to
 // know.
 func (d *taskDesk) ask(ctx context.Context, follow bool, show taskView, what asking, ends func(snapshot.NoticeType) bool) (*taskWatch, error) {
-	w := &taskWatch{desk: d, show: show, ends: ends}
+	w := &taskWatch{desk: d, show: show, ends: ends, patience: answerWithin}
 	if follow { // before anything is asked: no answer may be missed
 		if err := w.open(ctx); err != nil {
 			return nil, stoppedOr(ctx, err)
@@ -151,8 +155,12 @@ func (d *taskDesk) ask(ctx context.Context, follow bool, show taskView, what ask
 	if err != nil {
 		return nil, err
 	}
+	channels := make(map[string]bool)
 	for _, s := range signals {
-		if err := d.listening(ctx, s.Channel); err != nil {
+		channels[s.Channel] = true
+	}
+	for _, channel := range slices.Sorted(maps.Keys(channels)) {
+		if err := d.listening(ctx, channel); err != nil {
 			return nil, stoppedOr(ctx, err)
 		}
 	}

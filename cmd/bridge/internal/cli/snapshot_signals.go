@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/sfbridge/bridge/cmd/bridge/internal/pipeline"
 	"github.com/sfbridge/bridge/cmd/bridge/internal/source/snapshot"
 )
 
@@ -21,7 +22,7 @@ type signalFeed struct {
 	read      bool  // up to what was the topic's end when the reading began
 	next      int64 // offset of the next signal
 	byChannel map[string][]snapshot.Signal
-	changes   changing
+	changes   pipeline.Changes
 }
 
 var _ snapshot.Signals = (*signalFeed)(nil)
@@ -42,7 +43,7 @@ func (f *signalFeed) From(channel string, offset int64) (signals []snapshot.Sign
 }
 
 // Changed implements snapshot.Signals.
-func (f *signalFeed) Changed() <-chan struct{} { return f.changes.wait() }
+func (f *signalFeed) Changed() <-chan struct{} { return f.changes.Wait() }
 
 func (f *signalFeed) reset() {
 	f.mu.Lock()
@@ -56,7 +57,7 @@ func (f *signalFeed) done() {
 	f.read = true
 	f.mu.Unlock()
 	if !was {
-		f.changes.changed()
+		f.changes.Changed()
 	}
 }
 
@@ -71,7 +72,7 @@ func (f *signalFeed) take(s snapshot.Signal) {
 	f.byChannel[s.Channel] = append(f.byChannel[s.Channel], s)
 	f.next = max(f.next, s.Offset+1)
 	f.mu.Unlock()
-	f.changes.changed()
+	f.changes.Changed()
 }
 
 // readSignal reads a signal. What is none goes to the stream that it names, whose lane

@@ -24,6 +24,7 @@ func TestCover(t *testing.T) {
 	account, lead := stream("/data/AccountChangeEvent", false), stream("/data/LeadChangeEvent", false)
 	all, sales, other := stream("/data/ChangeEvents", true), stream("/data/Sales__chn", true, "Quote", "Account"), stream("/data/Other__chn", true)
 	order := config.Stream{Channel: "/event/Order__e", Kind: config.PlatformEvent}
+	polled := config.Stream{Channel: "/query/Entitlement", Kind: config.Rows, Source: config.SourceQuery, Query: config.Query{Object: "Entitlement"}}
 	for name, tt := range map[string]struct {
 		streams         []config.Stream
 		entity, channel string
@@ -36,6 +37,7 @@ func TestCover(t *testing.T) {
 		"two that name it, and one": {[]config.Stream{account, sales}, "Account", "/data/Sales__chn", "/data/Sales__chn", ""},
 		"two that may":              {[]config.Stream{all, other}, "Account", "", "", "several streams"},
 		"none":                      {[]config.Stream{account, order}, "Invoice__c", "", "", "add one, such as /data/Invoice__ChangeEvent"},
+		"one that is polled":        {[]config.Stream{account, polled}, "Entitlement", "", "", "asked for by /query/Entitlement"},
 		"another than named":        {[]config.Stream{account, lead}, "Lead", "/data/AccountChangeEvent", "", "does not carry change events of Lead; these do: /data/LeadChangeEvent"},
 		"no such stream":            {[]config.Stream{account}, "Account", "/data/AccountEvent", "", `no stream of the configuration has the channel "/data/AccountEvent"`},
 		"an event of a name":        {[]config.Stream{order}, "Order__e", "", "", "no stream"},

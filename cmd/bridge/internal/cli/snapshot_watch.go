@@ -30,6 +30,9 @@ type taskWatch struct {
 	ends  func(snapshot.NoticeType) bool // whether what is wanted of a task is done with it
 	cl    *kgo.Client
 	tasks []*watchedTask
+	// patience is how often it is looked why nothing is told, and noted what was found.
+	patience time.Duration
+	noted    string
 }
 
 // watchedTask is a task with the last that was told of it.
@@ -66,7 +69,7 @@ func (w *taskWatch) open(ctx context.Context) error {
 		return exit(pipeline.ExitUsage, fmt.Errorf("kafka: %w", err))
 	}
 	defer cl.Close()
-	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, topic)
+	ends, err := kadm.NewClient(cl).ListCommittedOffsets(ctx, topic) // what is not committed yet is to come
 	if err != nil {
 		return outside("topic of notifications", err)
 	}
@@ -89,7 +92,7 @@ func (w *taskWatch) open(ctx context.Context) error {
 
 // run follows until all tasks are done with.
 func (w *taskWatch) run(ctx context.Context) error {
-	began, heard, looked := time.Now(), time.Now(), false
+	began, looked := time.Now(), time.Now()
 	for slices.ContainsFunc(w.tasks, func(t *watchedTask) bool { return !t.ended }) {
 		news, err := w.poll(ctx)
 		switch {
@@ -98,9 +101,9 @@ func (w *taskWatch) run(ctx context.Context) error {
 		case err != nil:
 			return outside("topic of notifications", err)
 		case news:
-			heard, looked = time.Now(), false
-		case time.Since(heard) >= answerWithin && !looked:
-			looked = true
+			looked = time.Now()
+		case time.Since(looked) >= w.patience:
+			looked = time.Now()
 			if err := w.silent(ctx); err != nil {
 				return err
 			}
@@ -152,14 +155,24 @@ func (w *taskWatch) silent(ctx context.Context) error {
 	answered := slices.ContainsFunc(w.tasks, func(t *watchedTask) bool { return t.last.Type != "" })
 	switch {
 	case len(members) > 0 && answered:
+		w.noted = ""
 		return nil // a query may take long
 	case len(members) > 0:
-		return w.show.note(fmt.Sprintf("no answer yet: an instance runs, and may have other rows to read first, or be of an older version; asked by the record in %s", w.desk.signalsTopic()))
+		return w.note(fmt.Sprintf("no answer yet: an instance runs, and may have other rows to read first, or be of an older version; asked by the record in %s", w.desk.signalsTopic()))
 	case answered:
-		return w.show.note("no instance of the bridge runs any more; it goes on when one does")
+		return w.note("no instance of the bridge runs any more; it goes on when one does")
 	}
 	return exit(pipeline.ExitEnvironment, fmt.Errorf(
 		"no instance of the bridge %q runs; the signal stays in %s, and is followed when one does, within 7 days; then 'bridge snapshot status' shows it", w.desk.cfg.Name, w.desk.signalsTopic()))
+}
+
+// note tells why nothing is told, once.
+func (w *taskWatch) note(text string) error {
+	if text == w.noted {
+		return nil
+	}
+	w.noted = text
+	return w.show.note(text)
 }
 
 // left says how to go on when nobody follows any more.

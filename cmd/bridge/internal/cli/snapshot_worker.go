@@ -147,7 +147,7 @@ func (g *openGaps) Open(channel string) (holes []transform.Hole) {
 }
 
 // Changed implements snapshot.Holes.
-func (g *openGaps) Changed() <-chan struct{} { return g.changes.wait() }
+func (g *openGaps) Changed() <-chan struct{} { return g.changes.Wait() }
 
 // rows is what metrics tell of the reading of rows; nil before the bridge runs.
 func (b *bridge) rows(now time.Time) *ops.Rows {

@@ -1,11 +1,19 @@
 package fold
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
+
+// Fetched folds what a client has fetched.
+func (f *Fold) Fetched(ctx context.Context, fetches kgo.Fetches) error {
+	return f.takeAll(ctx, fetches, make(map[place]int64))
+}
 
 // Text shows a row: its fields in the order of names.
 func (r *Row) Text(f *Fold) string {

@@ -29,22 +29,28 @@ func (f *Fold) Read(ctx context.Context) error {
 		if ctx.Err() != nil && fetches.NumRecords() == 0 {
 			return ctx.Err()
 		}
-		if err := lasting(fetches.Errors()); err != nil {
+		if err := f.takeAll(ctx, fetches, left); err != nil {
 			return err
-		}
-		for r := range fetches.RecordsAll() {
-			if err := f.take(ctx, r); err != nil {
-				return err
-			}
-			if p := (place{r.Topic, r.Partition}); left[p] <= f.next[p] {
-				delete(left, p)
-			}
 		}
 		if f.cfg.Progress != nil {
 			f.cfg.Progress(of-f.ahead(left), of)
 		}
 	}
 	return nil
+}
+
+// takeAll folds what was fetched. Errors come behind the records beside them, which the
+// client does not give again.
+func (f *Fold) takeAll(ctx context.Context, fetches kgo.Fetches, left map[place]int64) error {
+	for r := range fetches.RecordsAll() {
+		if err := f.take(ctx, r); err != nil {
+			return err
+		}
+		if p := (place{r.Topic, r.Partition}); left[p] <= f.next[p] {
+			delete(left, p)
+		}
+	}
+	return lasting(fetches.Errors())
 }
 
 // lasting is the first error that asking again does not change.

@@ -170,3 +170,15 @@ func TestReadStaysFailed(t *testing.T) {
 		t.Errorf("again: %v", again)
 	}
 }
+
+// What was fetched beside an error is not fetched again, and is folded.
+func TestReadKeepsWhatCameWithAnError(t *testing.T) {
+	f := made(t, everything())
+	err := f.Fetched(t.Context(), kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: "t", Partitions: []kgo.FetchPartition{
+		{Partition: 0, Records: []*kgo.Record{said("CREATE", one, 0, "", `"A":1`)}},
+		{Partition: 1, Err: kerr.TopicAuthorizationFailed},
+	}}}}})
+	if !errors.Is(err, kerr.TopicAuthorizationFailed) || shown(f, one) != "A=1" {
+		t.Errorf("%v, %s", err, shown(f, one))
+	}
+}
