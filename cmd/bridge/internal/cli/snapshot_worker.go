@@ -131,11 +131,11 @@ func (b *bridge) tellingTopics() map[string]sink.TopicConfig {
 var _ snapshot.Holes = (*openGaps)(nil)
 
 // Open implements snapshot.Holes.
-func (g *openGaps) Open(channel string) (holes []transform.Hole) {
+func (g *openGaps) Open(channel string) (holes []transform.Hole, known bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.read {
-		return nil // of what is known so far some may be filled already
+		return nil, false // of what is known so far some may be filled already
 	}
 	for _, h := range g.open {
 		if h.Channel == channel {
@@ -143,7 +143,7 @@ func (g *openGaps) Open(channel string) (holes []transform.Hole) {
 		}
 	}
 	slices.SortFunc(holes, func(a, b transform.Hole) int { return a.Detected.Compare(b.Detected) })
-	return holes
+	return holes, true
 }
 
 // Changed implements snapshot.Holes.

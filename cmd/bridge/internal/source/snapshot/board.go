@@ -332,7 +332,8 @@ func (b *board) followHoles(ctx context.Context, key replay.Key) error {
 	if busy {
 		return nil
 	}
-	holes := slices.DeleteFunc(b.w.cfg.Holes.Open(key.Channel), func(h transform.Hole) bool { return settled[h.ID()] })
+	holes, _ := b.w.cfg.Holes.Open(key.Channel)
+	holes = slices.DeleteFunc(holes, func(h transform.Hole) bool { return settled[h.ID()] })
 	t := b.w.repair(key, holes)
 	if t == nil {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -63,6 +64,9 @@ func (b *board) followSignals(ctx context.Context, key replay.Key) error {
 		signals, _ = b.w.cfg.Signals.From(key.Channel, 0)
 	}
 	for _, s := range signals {
+		if s.Type == AskRepair && !b.holesKnown(key) {
+			return nil // it waits, and those behind it do: what it asks for is not known yet
+		}
 		if err := b.obey(ctx, key, s); err != nil || ctx.Err() != nil {
 			return err
 		}
@@ -91,10 +95,33 @@ func (b *board) obey(ctx context.Context, key replay.Key, s Signal) error {
 		refused := &State{Kind: Asked, Parts: []*Part{{Object: s.Object}}}
 		return b.advance(ctx, key, next, b.w.tell(Refused, key, s.TaskID(), refused, err.Error())...)
 	}
-	if old := b.task(key, t.id); old != nil && !old.endedNow() {
-		return b.advance(ctx, key, next) // it is under way
+	if busy := b.underWay(key, t, s); busy != "" {
+		return b.advance(ctx, key, next, b.w.tell(Refused, key, s.TaskID(), t.state, "the task "+busy+" does it already")...)
 	}
 	return b.add(ctx, t, cursorTask(key, next))
+}
+
+// holesKnown says whether the holes of a stream are known; where there are none to be
+// known, nothing is to be waited for.
+func (b *board) holesKnown(key replay.Key) bool {
+	if b.w.cfg.Holes == nil {
+		return true
+	}
+	_, known := b.w.cfg.Holes.Open(key.Channel)
+	return known
+}
+
+// underWay is the task that does already what a signal asks for; empty for none.
+func (b *board) underWay(key replay.Key, wanted *task, s Signal) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for k, t := range b.tasks {
+		fills := s.Type == AskRepair && slices.ContainsFunc(t.state.Holes, func(h *transform.Hole) bool { return h.ID() == s.Hole })
+		if k.stream == key && (k.id == wanted.id || fills) && !t.endedNow() {
+			return k.id
+		}
+	}
+	return ""
 }
 
 func (t *task) endedNow() bool {
@@ -168,7 +195,7 @@ func (w *Worker) askedRepair(key replay.Key, s Signal) (*task, error) {
 	}
 	var holes []transform.Hole
 	if w.cfg.Holes != nil {
-		holes = w.cfg.Holes.Open(key.Channel)
+		holes, _ = w.cfg.Holes.Open(key.Channel)
 	}
 	for _, h := range holes {
 		if h.ID() != s.Hole {

@@ -64,6 +64,7 @@ type history struct {
 	restless bool // one record changes all the time
 	wishful  bool // somebody asks for rows, and pauses what is under way
 	wishes   *wishes
+	repair   RepairMode
 	latency  int // milliseconds of a request, at most
 
 	mu     sync.Mutex
@@ -120,7 +121,7 @@ func newHistory(t *testing.T, seed uint64) *history {
 	rnd := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, n)) } //nolint:gosec // reproducible on purpose
 	h := &history{
 		seed: seed, rnd: rnd(1), netRnd: rnd(2), ids: make(map[string][]string), gone: make(map[string][]string), log: zerolog.Nop(),
-		method: REST, parallel: 1, latency: 3000,
+		method: REST, parallel: 1, latency: 3000, repair: RepairAuto,
 	}
 	if *historyLog {
 		h.log = zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: "15:04:05.000"}).With().Timestamp().Logger()

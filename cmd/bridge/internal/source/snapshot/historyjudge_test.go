@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -19,6 +20,8 @@ import (
 // ledgerHoles are the holes of the ledger in memory.
 type ledgerHoles struct {
 	h *history
+
+	hidden atomic.Bool // the ledger is not read yet
 
 	mu   sync.Mutex
 	read int
@@ -49,14 +52,17 @@ func (l *ledgerHoles) catchUp() map[string]transform.Hole {
 	return maps.Clone(l.open)
 }
 
-func (l *ledgerHoles) Open(channel string) (out []transform.Hole) {
+func (l *ledgerHoles) Open(channel string) (out []transform.Hole, known bool) {
+	if l.hidden.Load() {
+		return nil, false
+	}
 	for _, h := range l.catchUp() {
 		if h.Channel == channel {
 			out = append(out, h)
 		}
 	}
 	slices.SortFunc(out, func(a, b transform.Hole) int { return a.Detected.Compare(b.Detected) })
-	return out
+	return out, true
 }
 
 func (l *ledgerHoles) Changed() <-chan struct{} {

@@ -28,8 +28,9 @@ const (
 
 // Holes are the holes in a bridge's streams, as the gap ledger has them.
 type Holes interface {
-	// Open are those of a stream that lack data, and which nobody waived.
-	Open(channel string) []transform.Hole
+	// Open are those of a stream that lack data, and which nobody waived; false while
+	// that is not known.
+	Open(channel string) ([]transform.Hole, bool)
 	// Changed returns what is closed when there may be others.
 	Changed() <-chan struct{}
 }
