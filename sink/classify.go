@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,6 +41,12 @@ func isAbortable(err error) bool {
 // more than a segment of the log, may be.
 func isTooLarge(err error) bool {
 	return errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge)
+}
+
+// isTooOld knows what the client says in place of a broker whose versions it has seen.
+// It has no name for that error.
+func isTooOld(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "broker is too old")
 }
 
 func isSASL(err error) bool {
@@ -111,9 +118,9 @@ func (p *Producer) unreachable(err error, doing string) error {
 	return &UnreachableError{Brokers: p.brokers, Doing: doing, Within: p.sinceStart(), Err: err}
 }
 
-// watch remembers the last error that a broker connection met, how many there were,
-// and how long the brokers' quotas made the client wait. The client bears all of it
-// silently, so that without it a timeout could not say why.
+// watch remembers the last error that a broker connection met, how many connections
+// there were, and how long the brokers' quotas made the client wait. The client bears
+// all of it silently, so that without it a timeout could not say why.
 type watch struct {
 	mu        sync.Mutex
 	err       error

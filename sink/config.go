@@ -86,8 +86,8 @@ type Config struct {
 	// waiting for requests in flight, the abort, the answer to an end
 	// request that is under way. Default 5 s.
 	Grace time.Duration
-	// OpenTimeout bounds Open, except while it ends a torn transaction: that is
-	// bounded by TransactionTimeout. Default 30 s.
+	// OpenTimeout bounds Open, except while it ends a torn transaction: that takes
+	// twice TransactionTimeout at most. Default 30 s.
 	OpenTimeout time.Duration
 	Topics      TopicConfig
 	// Special has what differs for single topics, by name.

@@ -165,6 +165,9 @@
 // and writes as if nothing were open. A process that is killed between the two requests
 // that end such a transaction leaves that to the next owner, which finishes it before it
 // takes over, or refuses to open if nobody knows the outcome. What it cannot prevent is
-// that nobody comes within Config.TransactionTimeout, or without Config.Positions: the
-// brokers, or the next owner, abort it then.
+// that nobody comes within Config.TransactionTimeout, that nobody who comes has
+// Config.Positions, or that transactions have one epoch: the brokers, or the next owner,
+// abort it then. Nor can it prevent that an owner which was replaced, and lives, begins
+// to end one, or is done with it, between the last question and the next request of its
+// successor.
 package sink

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -85,6 +86,9 @@ func outcomeOf(commit bool) string {
 // context of the caller does not cut it: if it is left open, it is aborted, and what
 // it was to commit is lost.
 func (p *Producer) endAgain(ctx context.Context, cl *kgo.Client, by producerID, some []hanging, outcome string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.TransactionTimeout)
 	defer cancel()
 	if err := p.addPartitions(ctx, cl, by, some); err != nil {
@@ -114,9 +118,9 @@ func (p *Producer) endAs(ctx context.Context, cl *kgo.Client, by producerID, out
 	return err
 }
 
-// finish ends the transaction by which an older owner, which is gone, was about to end a
+// finish ends the transaction d by which an older owner, which is gone, was about to end a
 // torn one, if its position tells with what outcome.
-func (p *Producer) finish(ctx context.Context, found []hanging) error {
+func (p *Producer) finish(ctx context.Context, d kadm.DescribedTransaction, found []hanging) error {
 	at := []*kgo.Record{{Topic: p.cfg.Positions.Topic, Partition: p.cfg.Positions.Partition}}
 	var outcome string
 	for _, h := range found {
@@ -134,6 +138,12 @@ func (p *Producer) finish(ctx context.Context, found []hanging) error {
 		return err
 	}
 	defer cl.Close()
+	// An owner that is not gone, but slow, may have ended it while the position was read,
+	// and have begun one with records, which has the same epoch.
+	now, err := p.settled(ctx)
+	if err != nil || now.State != d.State || now.StartTimestamp != d.StartTimestamp {
+		return err
+	}
 	return p.endAs(ctx, cl, p.id, outcome)
 }
 

@@ -118,6 +118,8 @@ func (p *Producer) fence(ctx context.Context, pinged <-chan error) error {
 // It ends at the latest after Config.TransactionTimeout and a few times
 // Config.Grace. When ctx ends before the transaction's end was requested, the
 // transaction is aborted; after that, the answer is waited for during Grace.
+// Where a torn transaction is being ended, that may take TransactionTimeout more,
+// also after the end of ctx.
 func (p *Producer) Commit(ctx context.Context, records, positions []*kgo.Record) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

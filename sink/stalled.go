@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -37,8 +38,10 @@ func (p *Producer) stalled(ctx context.Context, err error, doing string) error {
 	actx, cancel := context.WithTimeout(ctx, p.cfg.Grace)
 	defer cancel()
 	topics := p.open.topics()
-	if len(topics) == 0 { // nothing was begun: it waited for the last transaction
-		topics = p.whole.touched
+	if len(topics) == 0 { // nothing was begun: it waited for the last transaction, or for a look
+		topics = slices.AppendSeq(slices.Clone(p.whole.touched), maps.Keys(p.whole.doubts))
+		slices.Sort(topics)
+		topics = slices.Compact(topics)
 	}
 	why := "they say no reason: see the brokers' logs"
 	details, lerr := p.list(actx, topics)

@@ -66,7 +66,7 @@ func (p *Producer) takeOver(ctx context.Context) error {
 	p.id.id, p.id.epoch, err = p.cl.ProducerID(ctx)
 	for err == nil && len(found) > 0 {
 		if err = p.mend(ctx, found, nil); err == nil {
-			found, err = p.hangingAt(ctx, p.cfg.Positions)
+			found, err = p.hangingAt(ctx, p.cfg.Positions.Topic, p.cfg.Positions.Partition)
 		}
 	}
 	return err
@@ -99,7 +99,7 @@ func (p *Producer) takeStock(ctx context.Context) (found []hanging, err error) {
 			}
 			continue
 		case d.State == ongoing && time.Since(began) > patience:
-			if err := p.finish(ctx, found); err != nil {
+			if err := p.finish(ctx, d, found); err != nil && ctx.Err() == nil {
 				return nil, err
 			}
 		case len(found) == 0, d.State != ongoing && p.remembered(found[0]) != "":
@@ -127,18 +127,16 @@ const (
 // transaction that the older owner has open: if it is of another epoch there, that
 // transaction is one that ends a torn one, and must not be aborted.
 func (p *Producer) hangingBefore(ctx context.Context, d kadm.DescribedTransaction) ([]hanging, error) {
-	found, err := p.hangingAt(ctx, p.cfg.Positions)
+	found, err := p.hangingAt(ctx, p.cfg.Positions.Topic, p.cfg.Positions.Partition)
 	if err != nil || d.State != ongoing {
 		return found, err
 	}
-	for _, topic := range d.Topics.Sorted() {
-		for _, partition := range topic.Partitions {
-			some, err := p.hangingAt(ctx, Place{topic.Topic, partition})
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, some...)
+	for _, in := range d.Topics.Sorted() {
+		some, err := p.hangingAt(ctx, in.Topic, in.Partitions...)
+		if err != nil {
+			return nil, err
 		}
+		found = append(found, some...)
 	}
 	return found, nil
 }
@@ -185,9 +183,10 @@ func (p *Producer) settled(ctx context.Context) (kadm.DescribedTransaction, erro
 }
 
 // cannotBeTold reports whether brokers are too old for a question, or our rights too
-// few. Then it is not asked again.
+// few. Then it is not asked again. What else went wrong says nothing of what is open.
 func (p *Producer) cannotBeTold(err error) bool {
-	return !p.passes(err) && !isSASL(err) && !errors.Is(err, context.Canceled)
+	_, refused := errors.AsType[*kerr.Error](err)
+	return (refused || isTooOld(err)) && !p.passes(err) && !isSASL(err)
 }
 
 // bumpsEpochs reports whether the brokers give each transaction an epoch of its own
@@ -247,7 +246,7 @@ func (p *Producer) makeWhole(ctx context.Context, positions []*kgo.Record) error
 	for len(w.doubts) > 0 {
 		var found []hanging
 		for _, topic := range slices.Sorted(maps.Keys(w.doubts)) {
-			some, err := p.hangingAt(ctx, Place{topic, allPartitions})
+			some, err := p.hangingAt(ctx, topic)
 			if err != nil {
 				return err
 			}
@@ -264,22 +263,20 @@ func (p *Producer) makeWhole(ctx context.Context, positions []*kgo.Record) error
 	return nil
 }
 
-const allPartitions = -1
-
-// hangingAt finds what is open of this transactional id there. At this time nothing
-// should be.
-func (p *Producer) hangingAt(ctx context.Context, at Place) (found []hanging, _ error) {
-	if at.Topic == "" {
+// hangingAt finds what is open of this transactional id in partitions of a topic, or in
+// all of them. At this time nothing should be.
+func (p *Producer) hangingAt(ctx context.Context, topic string, partitions ...int32) (found []hanging, _ error) {
+	if topic == "" {
 		return nil, nil
 	}
-	described, err := p.describeProducers(ctx, at)
+	described, err := p.describeProducers(ctx, topic, partitions...)
 	if err != nil {
 		return nil, err
 	}
-	for _, part := range described[at.Topic].Partitions {
+	for _, part := range described[topic].Partitions {
 		for _, d := range part.ActiveProducers {
 			if d.CurrentTxnStartOffset >= 0 && p.ours(d.ProducerID) {
-				found = append(found, hanging{producerID{d.ProducerID, d.ProducerEpoch}, at.Topic, part.Partition, d.CurrentTxnStartOffset})
+				found = append(found, hanging{producerID{d.ProducerID, d.ProducerEpoch}, topic, part.Partition, d.CurrentTxnStartOffset})
 			}
 		}
 	}
@@ -291,17 +288,15 @@ func (p *Producer) hangingAt(ctx context.Context, at Place) (found []hanging, _ 
 const doubtGone = 3 * time.Second
 
 // describeProducers is nil where a topic is gone, or may not be read.
-func (p *Producer) describeProducers(ctx context.Context, at Place) (kadm.DescribedProducersTopics, error) {
-	set, least := kadm.TopicsSet{}, 1
-	if set.Add(at.Topic); at.Partition == allPartitions {
-		least = p.topics[at.Topic].Partitions
-	} else {
-		set.Add(at.Topic, at.Partition)
+func (p *Producer) describeProducers(ctx context.Context, topic string, partitions ...int32) (kadm.DescribedProducersTopics, error) {
+	set, least := kadm.TopicsSet{}, len(partitions)
+	if set.Add(topic, partitions...); least == 0 {
+		least = p.topics[topic].Partitions
 	}
 	gone := time.Now().Add(doubtGone)
 	described, err := persistent(ctx, p, func(ctx context.Context) (kadm.DescribedProducersTopics, error) {
 		all, err := p.adm.DescribeProducers(ctx, set)
-		parts := all[at.Topic].Partitions
+		parts := all[topic].Partitions
 		for _, part := range parts {
 			if err == nil {
 				err = part.Err

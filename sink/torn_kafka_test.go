@@ -285,7 +285,7 @@ func kafkaTornUnknown(t *testing.T, c *kafkatest.Cluster) {
 // give gives a transaction up, as kafka-transactions.sh abort does.
 func (r *tearing) give(t *testing.T, e *TornError) {
 	t.Helper()
-	found, err := r.p.describeProducers(testCtx(t), Place{e.Topic, e.Partition})
+	found, err := r.p.describeProducers(testCtx(t), e.Topic, e.Partition)
 	if err != nil {
 		t.Fatal(err)
 	}
