@@ -41,6 +41,9 @@ const (
 	BusReset        = "bus_reset"         // what came behind the position does not follow it
 	Skipped         = "skipped"           // somebody set the position to another place, which may lie behind it
 	RowsForEvents   = "rows_for_events"   // a backfill read rows in place of events that the org did not retain
+	// DeletionsForgotten: records of a polled stream were deleted, and the org does not
+	// remember any more which.
+	DeletionsForgotten = "deletions_forgotten"
 )
 
 // Hole is one entry of the gap ledger: something that a stream lacks, as far as
@@ -63,8 +66,8 @@ type Hole struct {
 // ID is the same for all states of a hole: made from what the hole is, so that
 // finding it again after a crash gives no second entry. Where a starvation ends, or a
 // break behind which nothing comes, is not known when it is found, so that is no part of
-// what it is. Where rows stand for
-// events there is no event before, and the time from which on they do takes its place.
+// what it is. Where rows stand for events there is no event before, and the time from
+// which on they do takes its place.
 func (h *Hole) ID() string {
 	from, to := h.FromPosition, h.ToPosition
 	switch h.Reason {

@@ -8,7 +8,3 @@ func withoutPlace(ev *Event) *Event {
 	other.Position = ""
 	return &other
 }
-
-// DeletionsForgotten is the reason of a hole in a polled stream: records were deleted,
-// and the org does not remember any more which.
-const DeletionsForgotten = "deletions_forgotten"

@@ -69,7 +69,7 @@ func queryFields(s *Stream) []field {
 		{key: "incremental_field", def: string(FieldSystemModstamp), optional: true, value: choice(&q.IncrementalField, FieldSystemModstamp, FieldLastModifiedDate, FieldCreatedDate),
 			meaning: "Field by which changed rows are found. CreatedDate finds new rows alone. source: query only."},
 		{key: "deletions", def: string(DeletionsAuto), optional: true, value: choice(&q.Deletions, DeletionsAuto, DeletionsQueryAll, DeletionsDeleted, DeletionsNone),
-			meaning: "How deleted records are found: query_all reads the recycle bin with the rows, deleted asks for the list that Salesforce keeps for some 15 days, which costs two calls more and has what was deleted for good, too; none finds none. auto is query_all for objects with IsDeleted and SystemModstamp, deleted for others. source: query only."},
+			meaning: "How deleted records are found: query_all reads the recycle bin with the rows, deleted asks for the list that Salesforce keeps for some 15 days, which costs a call more each time, and another where there are some, and has what was deleted for good, too; none finds none. auto is query_all for objects with IsDeleted and SystemModstamp, deleted for others. source: query only."},
 		{key: "overlap", def: "30s", optional: true, value: duration(&q.Overlap, 2*time.Second, time.Hour),
 			meaning: "How late a change may become visible: rows of this time are read again, and left out if they are as they were. A transaction of Salesforce's may take ten minutes; what becomes visible later than this is not found. source: query only."},
 	}

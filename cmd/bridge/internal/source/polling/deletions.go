@@ -31,7 +31,7 @@ type list struct {
 
 // list asks for the deletions since the last look.
 func (s *stream) list(ctx context.Context) error {
-	s.binForgot()
+	s.wasAway()
 	if s.deletions != Deleted {
 		return nil
 	}
@@ -40,7 +40,7 @@ func (s *stream) list(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if changes.Earliest.After(since) {
+	if !since.IsZero() && changes.Earliest.After(since) {
 		s.forgot(since, changes.Earliest)
 	}
 	l := &list{settled: changes.Covered.Add(-s.what.Overlap).Truncate(time.Second)}
@@ -77,9 +77,14 @@ func (s *stream) listFrom(ctx context.Context, since time.Time) (salesforce.Chan
 		return changes, err
 	}
 	// The bin was emptied: a short question tells until when.
-	short, err := s.deletedUntil(ctx, now.Add(-2*time.Minute), now)
-	if err != nil || !short.Earliest.After(from) {
+	lately := now.Add(-2 * time.Minute)
+	short, err := s.deletedUntil(ctx, lately, now)
+	if err != nil {
 		return short, err
+	}
+	if !short.Earliest.After(from) {
+		short.Earliest = lately // what lies before was refused, whatever the org says it remembers
+		return short, nil
 	}
 	return s.deletedUntil(ctx, short.Earliest, until)
 }
@@ -92,10 +97,13 @@ func (s *stream) deletedUntil(ctx context.Context, from, to time.Time) (salesfor
 	return s.table.deleted(ctx, from, to)
 }
 
-// binForgot tells of deletions that are not in the recycle bin any more.
-func (s *stream) binForgot() {
-	if oldest := time.Now().Add(-remembered); s.deletions == QueryAll && s.p.rows.at.Before(oldest) && s.p.rows.at.After(earliest()) {
-		s.forgot(s.p.rows.at, oldest)
+// wasAway tells of deletions from so long ago that the org does not have them any more.
+// How old the last row is says nothing: an object may rest for years and be looked at
+// each minute.
+func (s *stream) wasAway() {
+	oldest := time.Now().Add(-remembered)
+	if s.deletions != NoDeletions && !s.p.looked.IsZero() && s.p.looked.Before(oldest) {
+		s.forgot(s.p.looked, oldest)
 	}
 }
 

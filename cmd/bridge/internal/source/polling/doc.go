@@ -28,7 +28,8 @@
 //     settled: those need not be remembered, as the place moves over them.
 //
 // A deletion is written only if the record is not there when it is looked for; the look
-// and the rows are in the order of their queries.
+// and the rows are in the order of their queries. What the org forgot of deletions before
+// they were looked for is an entry of the gap ledger: the position says since when.
 //
 // # What it does not do
 //

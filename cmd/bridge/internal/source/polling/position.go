@@ -30,8 +30,11 @@ func (p place) before(at time.Time, id string) bool {
 // progress is how far a stream is, and what its positions say.
 type progress struct {
 	rows      place
-	deletions place // zero where the list of deletions is not asked
+	deletions place // zero where the list of deletions is not asked, or for all of it
 	seen      memory
+	// looked is, by our clock, when the last look began that came to its end: what was
+	// deleted before it is known. Zero: nobody knows, or asks.
+	looked time.Time
 	// beginning says that nothing of the stream is in its topic, so that deletions from
 	// before need not be known; latest that it begins with what changes from now on.
 	beginning, latest bool
@@ -44,12 +47,15 @@ const positionVersion = "1"
 
 // token writes a position, such as
 //
-//	1;rows=1772700000,001xx0000000001AAA;deletions=1772699940;seen=…
+//	1;rows=1772700000,001xx0000000001AAA;deletions=1772699940;looked=1772700031;seen=…
 func (p *progress) token() string {
 	var b strings.Builder
 	b.WriteString(positionVersion + ";rows=" + p.rows.text())
 	if !p.deletions.at.IsZero() {
 		b.WriteString(";deletions=" + p.deletions.text())
+	}
+	if !p.looked.IsZero() {
+		b.WriteString(";looked=" + place{at: p.looked}.text())
 	}
 	if len(p.seen.entries) > 0 {
 		b.WriteString(";seen=" + base64.RawURLEncoding.EncodeToString(p.seen.appendTo(nil)))
@@ -65,7 +71,7 @@ func Everything() replay.Position { return Since(earliest()) }
 func Since(t time.Time) replay.Position {
 	p := progress{rows: place{at: t.UTC().Truncate(time.Second)}}
 	if t.After(earliest()) {
-		p.deletions = p.rows
+		p.deletions, p.looked = p.rows, p.rows.at
 	}
 	return replay.Position(p.token())
 }
@@ -102,6 +108,10 @@ func parse(token replay.Position) (progress, error) {
 			p.rows, err = parsePlace(value)
 		case "deletions":
 			p.deletions, err = parsePlace(value)
+		case "looked":
+			var at place
+			at, err = parsePlace(value)
+			p.looked = at.at
 		case "seen":
 			var text []byte
 			if text, err = base64.RawURLEncoding.DecodeString(value); err == nil {
@@ -132,9 +142,8 @@ func from(channel string, start pipeline.Start) (progress, error) {
 	return p, nil
 }
 
-// withoutRows is since when deletions are asked for of an object that has no rows to
-// tell what time it is at the org.
-const withoutRows = 24 * time.Hour
+// clocksDiffer is more than our clock and the org's do.
+const clocksDiffer = 24 * time.Hour
 
 // settle says what the beginning means, when the time of the row that changed last is
 // known; of an object without rows it is zero, and all that comes is new. It is the org's
@@ -146,14 +155,13 @@ func (p *progress) settle(last time.Time, overlap time.Duration, listed bool) {
 		p.rows = place{at: begin}
 	}
 	p.latest = false
-	if !listed {
+	switch {
+	case !listed:
 		p.deletions = place{}
-	}
-	if !listed || !p.deletions.at.IsZero() {
-		return
-	}
-	p.deletions = place{at: begin}
-	if last.IsZero() {
-		p.deletions.at = time.Now().UTC().Add(-withoutRows).Truncate(time.Second)
+	case p.beginning && p.deletions.at.IsZero():
+		p.deletions = place{at: begin}
+		if before := time.Now().UTC().Add(-clocksDiffer).Truncate(time.Second); begin.Before(before) { // nothing has changed for long
+			p.deletions.at = before
+		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 func at(second int64) time.Time { return time.Unix(second, 0).UTC() }
 
 func fullProgress(n int) progress {
-	p := progress{rows: place{at: at(1_772_700_000), id: id(7)}, deletions: place{at: at(1_772_699_940)}}
+	p := progress{rows: place{at: at(1_772_700_000), id: id(7)}, deletions: place{at: at(1_772_699_940)}, looked: at(1_772_700_031)}
 	for i := range n {
 		r := row{id: id(i), at: at(1_772_700_000 + int64(i%9)), json: fmt.Appendf(nil, `{"n":%d}`, i)}
 		p.seen.put(rowName(r.id, r.at), entry{at: r.at, digest: digestOf(&r)})
@@ -48,7 +48,7 @@ func TestPositionsByHand(t *testing.T) {
 	if err != nil || !p.rows.at.Equal(earliest()) || !p.deletions.at.IsZero() {
 		t.Errorf("%v, %v", p, err)
 	}
-	if p, err = parse(Since(at(1_772_700_000).Add(time.Millisecond))); err != nil || !p.rows.at.Equal(at(1_772_700_000)) || !p.deletions.at.Equal(p.rows.at) {
+	if p, err = parse(Since(at(1_772_700_000).Add(time.Millisecond))); err != nil || !p.rows.at.Equal(at(1_772_700_000)) || !p.deletions.at.Equal(p.rows.at) || !p.looked.Equal(p.rows.at) {
 		t.Errorf("%v, %v", p, err)
 	}
 }

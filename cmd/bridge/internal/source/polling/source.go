@@ -175,7 +175,7 @@ func (s *Source) Restart(channel string, at pipeline.Start) error {
 		return err
 	}
 	if st := s.stream(channel); st != nil {
-		st.p = p
+		st.p, st.clock = p, clock{} // the next look says what the beginning means
 		st.restart()
 		st.due = time.Now()
 	}

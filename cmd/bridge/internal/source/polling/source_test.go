@@ -132,6 +132,13 @@ func TestOrders(t *testing.T) {
 		if b, _, err := p.next(t, time.Minute); err != nil || len(b.Events) != 1 {
 			t.Errorf("%d events, %v", len(b.Events), err)
 		}
+		pass(time.Hour)
+		_, err = p.org.Create("Account", orgsim.Fields{"Name": "Now"})
+		must(t, err)
+		must(t, p.Restart("/query/Account", pipeline.Start{Latest: true}))
+		if b, _, err := p.next(t, time.Minute); err != nil || len(b.Events) != 1 {
+			t.Errorf("%d events, %v", len(b.Events), err)
+		}
 		must(t, p.Close(t.Context()))
 	})
 }

@@ -136,6 +136,9 @@ func (s *stream) begin(ctx context.Context) error {
 		s.p.settle(at, s.what.Overlap, s.deletions == Deleted)
 		s.cursor = s.p.rows
 	}
+	if s.p.beginning {
+		s.p.looked = s.began
+	}
 	if err := s.list(ctx); err != nil {
 		return err
 	}
@@ -289,6 +292,9 @@ const crowdedMargin = 2 * time.Second
 // end ends a look.
 func (s *stream) end(crowded bool) {
 	s.finishList()
+	if s.deletions != NoDeletions {
+		s.p.looked = s.began
+	}
 	s.looking, s.quiet = false, !s.found && !crowded
 	s.due = s.began.Add(s.what.Every)
 	if soon := time.Now().Add(s.what.Overlap + crowdedMargin); crowded && soon.Before(s.due) {
