@@ -81,19 +81,15 @@ func (c *carrier) run(ctx, intake context.Context) error {
 	return errors.Join(failed, rows, errors.Join(polled...))
 }
 
-// mostAhead is how many batches of events may go before rows that wait. Rows are not in
-// a hurry, but what is remembered for them grows while they wait.
-const mostAhead = 8
-
 // consume commits what the pollers hand over until they have ended. After a failure
 // it stops them, and takes the rest without committing it.
 func (c *carrier) consume(ctx context.Context, stop func()) (failed error) {
 	hourly := time.NewTicker(seenEvery)
 	defer hourly.Stop()
-	ahead := 0 // batches in a row that went before rows
+	var turns turns
 	for {
 		var rows <-chan *rowOrder
-		if ahead++; failed == nil && (len(c.batches) == 0 || ahead > mostAhead) {
+		if failed == nil && turns.rows(len(c.batches)) {
 			rows = c.desk.in
 		}
 		select {
@@ -101,6 +97,7 @@ func (c *carrier) consume(ctx context.Context, stop func()) (failed error) {
 			if !open {
 				return failed
 			}
+			turns.events()
 			if failed == nil {
 				failed = c.commit(ctx, b)
 			}
@@ -108,8 +105,11 @@ func (c *carrier) consume(ctx context.Context, stop func()) (failed error) {
 				c.giveBack(b.Events)
 			}
 		case o := <-rows:
-			ahead = 0
+			began := time.Now()
 			failed = c.take(ctx, o)
+			turns.took(time.Since(began))
+		case <-turns.rest:
+			turns.rest = nil
 		case <-hourly.C:
 			if failed == nil {
 				failed = c.keepSeen(ctx, seenEvery/2)

@@ -39,11 +39,15 @@ func (r *run) rows(ctx context.Context) error {
 	return r.ranges(ctx, r.p.Method)
 }
 
+// idsAtOnce is how many records are asked for by their ids, and then committed, at once:
+// few, for events wait for the commit, and many, for each question is an API call.
+const idsAtOnce = 500
+
 // listed reads the records of a list of ids.
 func (r *run) listed(ctx context.Context) error {
 	for {
 		r.t.mu.Lock()
-		ids := slices.Clone(r.p.IDs[:min(len(r.p.IDs), r.b.w.cfg.CommitRows)])
+		ids := slices.Clone(r.p.IDs[:min(len(r.p.IDs), idsAtOnce)])
 		r.t.mu.Unlock()
 		if len(ids) == 0 {
 			return nil

@@ -295,7 +295,7 @@ func (r *run) waiting(most int) (ids []string, hold bool) {
 	if len(restless) > 0 {
 		return restless[:min(len(restless), holdRows)], true
 	}
-	return ids[:min(len(ids), r.b.w.cfg.CommitRows)], false
+	return ids[:min(len(ids), idsAtOnce)], false
 }
 
 // reread reads rows by their ids and commits them.

@@ -67,7 +67,7 @@ type Config struct {
 	// Parallel is how many ranges of an object are read at the same time. 0: 2.
 	Parallel int
 	// PageRows is how many rows a query asks for, as the Reader's, and CommitRows how
-	// many are committed at once. 0: 2,000 and 500.
+	// many of them are committed at once: events wait for that. 0: 2,000 and 200.
 	PageRows, CommitRows int
 	// Pause is how long a task waits that the org gave no answer to. 0: a minute.
 	Pause time.Duration
@@ -89,7 +89,7 @@ func New(cfg Config) *Worker {
 	for _, d := range []struct {
 		v       *int
 		instead int
-	}{{&cfg.BulkFrom, 50_000}, {&cfg.BulkRange, 100_000}, {&cfg.Parallel, 2}, {&cfg.PageRows, 2000}, {&cfg.CommitRows, 500}} {
+	}{{&cfg.BulkFrom, 50_000}, {&cfg.BulkRange, 100_000}, {&cfg.Parallel, 2}, {&cfg.PageRows, 2000}, {&cfg.CommitRows, 200}} {
 		if *d.v <= 0 {
 			*d.v = d.instead
 		}
