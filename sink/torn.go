@@ -322,18 +322,26 @@ func (p *Producer) ours(id int64) bool {
 }
 
 // persistent repeats call while the answer is "not now", or none, until the end of
-// ctx, which is its error then.
+// ctx, which is its error then. The markers of a transaction are written within a
+// millisecond or two, and so few questions may follow each other without a pause: a
+// timer's is as long as the whole transaction.
 func persistent[T any](ctx context.Context, p *Producer, call func(context.Context) (T, error)) (T, error) {
-	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 500*time.Millisecond) {
+	const atOnce = 5
+	pause := time.Millisecond
+	for asked := 1; ; asked++ {
 		v, err := within(ctx, p, call)
 		if err == nil || !p.passes(err) {
 			return v, err
+		}
+		if asked < atOnce && errors.Is(err, kerr.ConcurrentTransactions) && ctx.Err() == nil {
+			continue
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
 			return v, ctx.Err()
 		}
+		pause = min(pause+pause/2, 500*time.Millisecond)
 	}
 }
 
