@@ -29,8 +29,18 @@ type folded struct {
 	done   bool            // a task has told of its end
 }
 
+// arrivals notes when a record came, on it: that a reader is busy with many rows does not
+// make the events behind them late.
+type arrivals struct{}
+
+type arrival struct{}
+
+func (arrivals) OnFetchRecordBuffered(r *kgo.Record) {
+	r.Context = context.WithValue(context.Background(), arrival{}, time.Now())
+}
+
 // fold applies one record.
-func (f *folded) fold(rec *kgo.Record, now time.Time) {
+func (f *folded) fold(rec *kgo.Record) {
 	var value struct {
 		Header struct {
 			NulledFields []string `json:"nulledFields"`
@@ -54,7 +64,8 @@ func (f *folded) fold(rec *kgo.Record, now time.Time) {
 	}
 	if change != "SNAPSHOT" {
 		f.events++
-		f.delays = append(f.delays, now.Sub(rec.Timestamp))
+		at, _ := rec.Context.Value(arrival{}).(time.Time)
+		f.delays = append(f.delays, at.Sub(rec.Timestamp))
 	}
 }
 
@@ -75,7 +86,7 @@ func follow(t *testing.T, brokers []string, topic, notices string) *folded {
 	t.Helper()
 	cl, err := kgo.NewClient(
 		kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic, notices), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMinAge(250*time.Millisecond), kgo.MetadataMaxAge(time.Second), kgo.AlwaysRetryEOF(),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMinAge(250*time.Millisecond), kgo.MetadataMaxAge(time.Second), kgo.AlwaysRetryEOF(), kgo.WithHooks(arrivals{}),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -87,12 +98,11 @@ func follow(t *testing.T, brokers []string, topic, notices string) *folded {
 		defer close(ended)
 		for ctx.Err() == nil {
 			fetches := cl.PollFetches(ctx)
-			now := time.Now()
 			for rec := range fetches.RecordsAll() {
 				if rec.Topic == notices {
 					f.notice(rec)
 				} else {
-					f.fold(rec, now)
+					f.fold(rec)
 				}
 			}
 		}
