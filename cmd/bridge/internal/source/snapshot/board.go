@@ -362,12 +362,6 @@ func (b *board) repairs(key replay.Key) (busy bool, settled map[string]bool) {
 	return busy, settled
 }
 
-func (b *board) task(key replay.Key, id string) *task {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.tasks[taskKey{key, id}]
-}
-
 // of returns the tasks of a stream that a signal means, in order.
 func (b *board) of(key replay.Key, s Signal) (out []*task) {
 	b.mu.Lock()
